@@ -39,13 +39,14 @@ const (
 
 // NewSpan makes a span of an event's head: IDs, parent, flags and times.
 func NewSpan(h *bpf.SpanHead, kind tracepb.Span_SpanKind, target Target) *tracepb.Span {
+	start, end := target.Interval(h.Start, h.End)
 	s := &tracepb.Span{
 		TraceId:           append([]byte(nil), h.TraceId[:]...),
 		SpanId:            append([]byte(nil), h.SpanId[:]...),
 		Kind:              kind,
 		Flags:             uint32(h.TraceFlags) | flagsHasIsRemote,
-		StartTimeUnixNano: target.Unix(h.Start),
-		EndTimeUnixNano:   target.Unix(h.End),
+		StartTimeUnixNano: start,
+		EndTimeUnixNano:   end,
 	}
 	if h.ParentId != [8]uint8{} {
 		s.ParentSpanId = append([]byte(nil), h.ParentId[:]...)

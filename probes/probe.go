@@ -32,8 +32,8 @@ type Decoder func(head *bpf.SpanHead, event []byte, target Target) (*tracepb.Spa
 
 // Target is what a decoder may ask about the process that an event came from.
 type Target struct {
-	Unix     func(boottime uint64) uint64     // CLOCK_BOOTTIME ns → Unix ns
-	TypeName func(addr uint64) (string, bool) // link-time address of a type descriptor → "*errors.errorString"
+	Interval func(startBoot, endBoot uint64) (start, end uint64) // CLOCK_BOOTTIME ns → Unix ns
+	TypeName func(addr uint64) (string, bool)                    // link-time address of a type descriptor → "*errors.errorString"
 }
 
 // Program is one BPF program of a probe. Its points go into its constant Name + "_points".
