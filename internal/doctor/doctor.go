@@ -55,7 +55,7 @@ type findings struct {
 	ptraceScope       setting
 }
 
-// setting is a sysctl that the kernel may not have.
+// setting is a sysctl; not every kernel has it.
 type setting struct {
 	value int
 	known bool
@@ -63,7 +63,7 @@ type setting struct {
 
 func (s setting) String() string {
 	if !s.known {
-		return "unknown"
+		return "absent"
 	}
 	return fmt.Sprint(s.value)
 }
@@ -92,19 +92,22 @@ func find(k bpf.Kernel) findings {
 	return f
 }
 
+// programs is the name of the row that rows of what was not tried refer to.
+const programs = "BPF programs"
+
 // report turns findings into rows, the most fundamental first.
 func report(f findings) []Check {
-	return []Check{
+	checks := []Check{
 		kernel(f),
 		privileges(f),
-		tried("BPF programs", f.bpf, Missing, "load", "nothing can be traced"),
+		tried(programs, f.bpf, Missing, "load", "nothing can be traced"),
 		tried("ring buffer", f.ringBuffer, Missing, "is there", "nothing can be traced"),
 		uprobes(f),
 		uprobeMulti(f),
 		tried("attach cookies", f.attachCookie, Warning, "reach the program",
-			"probes that need one to tell where they fired are left out"),
+			"what needs them is left out"),
 		tried("bpf_loop", f.bpfLoop, Warning, "is there",
-			"loops over headers are unrolled and shorter"),
+			"what needs it is left out"),
 		tried("user writes", f.userWrites, Warning, "are allowed",
 			"outgoing requests carry no traceparent; every span is still made"),
 		tried("register writes", f.registerWrites, Warning, "are allowed",
@@ -114,6 +117,17 @@ func report(f findings) []Check {
 			"only this user's own processes can be found and traced"),
 		pidNamespace(f),
 	}
+	if f.bpf == nil {
+		return checks
+	}
+	bpfDetail := tried(programs, f.bpf, Missing, "", "").Detail
+	for i, c := range checks {
+		if c.Name != programs && c.Detail == bpfDetail {
+			checks[i].Detail = "not tried, because BPF programs do not load"
+			checks[i].Remedy = "see " + programs
+		}
+	}
+	return checks
 }
 
 func kernel(f findings) Check {

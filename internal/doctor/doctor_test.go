@@ -22,6 +22,7 @@ type row struct {
 func TestReport(t *testing.T) {
 	refused := &bpf.Unavailable{Operation: "load BPF programs", Cause: os.ErrPermission, Remedy: "run as root"}
 	const noTrace = "nothing can be traced"
+	const notTried = "not tried, because BPF programs do not load"
 	tests := map[string]struct {
 		change  func(*findings)
 		healthy bool
@@ -54,12 +55,23 @@ func TestReport(t *testing.T) {
 				"uprobe_multi": {Missing, "cannot load BPF programs: permission denied", noTrace, "run as root"},
 			},
 		},
+		"no BPF": {
+			func(f *findings) {
+				f.bpf, f.uprobes, f.uprobeMulti, f.attachCookie, f.ringBuffer = refused, refused, refused, refused, refused
+			}, false, map[string]row{
+				"BPF programs":   {Missing, "cannot load BPF programs: permission denied", noTrace, "run as root"},
+				"ring buffer":    {Missing, notTried, noTrace, "see BPF programs"},
+				"uprobes":        {Missing, notTried, noTrace, "see BPF programs"},
+				"uprobe_multi":   {Missing, notTried, noTrace, "see BPF programs"},
+				"attach cookies": {Warning, notTried, "what needs them is left out", "see BPF programs"},
+			},
+		},
 		"container": {
 			func(f *findings) {
 				f.hostPIDNamespace, f.hostUserNamespace, f.seccomp, f.capabilities = false, false, true, 0
 				f.perfEventParanoid.known = false
 			}, true, map[string]row{
-				"kernel": {OK, "Linux 6.18, amd64, lockdown none, perf_event_paranoid unknown, ptrace_scope 1", "", ""},
+				"kernel": {OK, "Linux 6.18, amd64, lockdown none, perf_event_paranoid absent, ptrace_scope 1", "", ""},
 				"privileges": {OK,
 					"none that matters, in a user namespace, where they do not count, under a seccomp filter", "", ""},
 				"PID namespace": {Warning, "a container's own",
