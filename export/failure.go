@@ -47,6 +47,7 @@ func uploadError(endpoint string, code int, timeout time.Duration, err error) er
 		dns         *net.DNSError
 		certificate *tls.CertificateVerificationError
 		timedOut    net.Error
+		rpc         = grpcStatus(err)
 	)
 	switch {
 	case code/100 == 2:
@@ -54,7 +55,7 @@ func uploadError(endpoint string, code int, timeout time.Duration, err error) er
 	case code != 0:
 		f.Cause = fmt.Sprintf("%d %s", code, http.StatusText(code))
 		f.Remedy, f.Detail = statusRemedy(code), responseBody(err)
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, syscall.ECONNREFUSED), strings.Contains(rpc.Message(), syscall.ECONNREFUSED.Error()):
 		f.Cause, f.Detail = "connection refused", ""
 		f.Remedy = "is a collector listening there? set OTEL_EXPORTER_OTLP_ENDPOINT"
 	case errors.As(err, &dns):
@@ -65,9 +66,9 @@ func uploadError(endpoint string, code int, timeout time.Duration, err error) er
 		f.Remedy = "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of its certificate authority"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		f.Cause, f.Detail, f.Remedy = "the receiver does not speak TLS", "", "use an http:// endpoint"
-	case grpcCode(err) != codes.OK:
-		f.Cause, f.Detail = "gRPC "+grpcCode(err).String(), clean(status.Convert(err).Message())
-		f.Remedy = "is an OTLP/gRPC receiver listening there? set OTEL_EXPORTER_OTLP_ENDPOINT"
+	case rpc.Code() != codes.OK:
+		f.Cause, f.Detail = "gRPC "+rpc.Code().String(), clean(rpc.Message())
+		f.Remedy = grpcRemedy(rpc.Code())
 	case errors.Is(err, context.Canceled):
 		f.Cause, f.Detail, f.Remedy = "stopped before an answer came", "", ""
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
@@ -92,12 +93,26 @@ func statusRemedy(code int) string {
 	}
 }
 
-// grpcCode returns the status of a gRPC error, OK if it is none.
-func grpcCode(err error) codes.Code {
-	if s, ok := status.FromError(err); ok {
-		return s.Code()
+// grpcStatus returns the status that a gRPC receiver answered, nil, which counts as OK, if err holds none.
+func grpcStatus(err error) *status.Status {
+	var answer interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &answer) {
+		return answer.GRPCStatus()
 	}
-	return codes.OK
+	return nil
+}
+
+func grpcRemedy(code codes.Code) string {
+	switch code {
+	case codes.Unauthenticated, codes.PermissionDenied:
+		return "set the credentials in OTEL_EXPORTER_OTLP_HEADERS"
+	case codes.Unavailable:
+		return "is an OTLP/gRPC receiver listening there? set OTEL_EXPORTER_OTLP_ENDPOINT"
+	case codes.Unimplemented:
+		return "the receiver takes no traces here"
+	default:
+		return ""
+	}
 }
 
 // responseBody returns what the receiver wrote; the HTTP client puts it last in its errors, as "body: TEXT".

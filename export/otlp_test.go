@@ -2,6 +2,8 @@ package export
 
 import (
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -202,7 +204,7 @@ func TestOTLPOverTLS(t *testing.T) {
 		checkGoroutines(t)
 		rec := &receiver{}
 		rec.Server = httptest.NewUnstartedServer(rec.handler(t, nil))
-		rec.Config.ErrorLog = nil
+		rec.Config.ErrorLog = log.New(io.Discard, "", 0) // it would report the refused handshake
 		rec.StartTLS()
 		t.Cleanup(rec.Close)
 		env := map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": rec.URL + "/custom"}

@@ -50,6 +50,12 @@ func ConsoleTo(w io.Writer) Option {
 	return func(o *options) { o.console.w = w }
 }
 
+// ConsoleIdle sets how long a trace must get no span before the console exporter takes it for finished; the default is
+// 300 ms.
+func ConsoleIdle(d time.Duration) Option {
+	return func(o *options) { o.console.idle = d }
+}
+
 // Pipeline takes finished spans to the configured exporters. Each exporter has a queue and a goroutine of its own, so that
 // one that hangs does not hold up another.
 type Pipeline struct {
@@ -59,7 +65,10 @@ type Pipeline struct {
 
 // New starts the exporters of cfg. The caller must call Shutdown.
 func New(cfg Config, opts ...Option) (*Pipeline, error) {
-	o := options{onExport: func(string, int, time.Duration, error) {}}
+	o := options{
+		onExport: func(string, int, time.Duration, error) {},
+		console:  consoleOptions{idle: consoleIdle},
+	}
 	for _, opt := range opts {
 		opt(&o)
 	}

@@ -53,15 +53,15 @@ func (c Code) nameAt(addr uint64) string {
 type kind uint8
 
 const (
-	kindOther    kind = iota // to the next instruction
-	kindBranch               // to target or to the next instruction
-	kindJump                 // to target
-	kindCall                 // to target, then to the next instruction
-	kindCallReg              // somewhere, then to the next instruction
-	kindJumpReg              // somewhere: a jump table or a tail call
-	kindRet                  // to the caller
-	kindTrap                 // nowhere
-	kindMonitor              // arm64: begins or ends an exclusive access, which a trap within breaks
+	kindOther   kind = iota // to the next instruction
+	kindBranch              // to target or to the next instruction
+	kindJump                // to target
+	kindCall                // to target, then to the next instruction
+	kindCallReg             // somewhere, then to the next instruction
+	kindJumpReg             // somewhere: a jump table or a tail call
+	kindRet                 // to the caller
+	kindTrap                // nowhere
+	kindMonitor             // arm64: begins or ends an exclusive access, which a trap within breaks
 )
 
 // insn is what the analysis needs to know of one instruction, for both architectures.
@@ -81,8 +81,18 @@ type insn struct {
 	pointers bool   // stores through a register other than SP
 	sp       int64  // what is added to SP
 	spLost   bool   // SP changes by an unknown amount
+	sum      *sum   // arm64: an addition that SP may be computed with
 	exposes  bool   // takes the address of the stack at exposed or above
 	exposed  int64
+}
+
+// sum is dst = base + off, or dst = base ± index.
+type sum struct {
+	dst, base uint8
+	off       int64
+	indexed   bool
+	index     uint8
+	sign      int64
 }
 
 func (in *insn) end() uint64 { return in.addr + uint64(in.size) }
@@ -261,7 +271,7 @@ func (l *listing) followSP(i int, delta int64, seen []bool) (lowest int64) {
 			next += in.sp
 		}
 		if in.spLost {
-			next = unknownDelta
+			next = l.newDelta(e.i)
 		}
 		if in.kind == kindBranch || in.kind == kindJump {
 			if t, ok := l.at(in.target); ok {
@@ -273,4 +283,53 @@ func (l *listing) followSP(i int, delta int64, seen []bool) (lowest int64) {
 		}
 	}
 	return lowest
+}
+
+// newDelta returns the delta after instruction i, which sets SP from another register. On arm64 that is how big frames
+// are opened and closed: https://github.com/golang/go/blob/go1.26.0/src/cmd/internal/obj/arm64/obj7.go#L700
+func (l *listing) newDelta(i int) int64 {
+	s := l.insns[i].sum
+	if s == nil || l.delta[i] == unknownDelta {
+		return unknownDelta
+	}
+	if off, ok := l.sumOf(s, i); ok {
+		return l.delta[i] + off
+	}
+	return unknownDelta
+}
+
+// sumOf returns the result of s, which instruction i computes, relative to SP.
+func (l *listing) sumOf(s *sum, i int) (int64, bool) {
+	off := s.off
+	if s.indexed {
+		w := l.writer(s.index, i)
+		if w < 0 || len(l.insns[w].moves) != 1 || l.insns[w].moves[0].src.kind != constant {
+			return 0, false
+		}
+		off += s.sign * l.insns[w].moves[0].src.off
+	}
+	if s.base == arm64SP {
+		return off, true
+	}
+	w := l.writer(s.base, i)
+	if w < 0 || l.insns[w].sum == nil {
+		return 0, false
+	}
+	base, ok := l.sumOf(l.insns[w].sum, w)
+	return base + off, ok
+}
+
+// writer returns the instruction that gave register r its value at instruction i, -1 if that is not plain to see.
+func (l *listing) writer(r uint8, i int) int {
+	const far = 8
+	for w := i - 1; w >= 0 && w >= i-far; w-- {
+		in := &l.insns[w]
+		if in.kind != kindOther || in.sp != 0 || in.spLost || l.targeted(in.end(), in.end()+1) {
+			return -1
+		}
+		if in.writes()&(1<<r) != 0 {
+			return w
+		}
+	}
+	return -1
 }
