@@ -1,8 +1,12 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 )
+
+// ErrNoCall: a function does not call another one; it may have been inlined there.
+var ErrNoCall = errors.New("there is none (it may be inlined)")
 
 // Cost says what the kernel does with the instruction that a uprobe replaces.
 type Cost uint8
@@ -244,7 +248,7 @@ func (c Code) AfterCall(callee string, results int) ([]Point, error) {
 		return nil, fmt.Errorf("find call of %s: %w", callee, l.err)
 	}
 	if points == nil {
-		return nil, fmt.Errorf("find call of %s in function at %#x: there is none (it may be inlined)", callee, l.Addr)
+		return nil, fmt.Errorf("find call of %s in function at %#x: %w", callee, l.Addr, ErrNoCall)
 	}
 	return points, nil
 }
