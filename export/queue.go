@@ -3,7 +3,6 @@ package export
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -43,7 +42,7 @@ type queue struct {
 	deadline context.Context
 
 	mu        sync.Mutex
-	waiting   []item
+	waiting   ring
 	closed    bool // Shutdown was called: nothing more is added
 	abandoned bool // Shutdown has given up on run: its counting is over
 	counts    counts
@@ -79,12 +78,12 @@ func (q *queue) add(res *resourcepb.Resource, scope *commonpb.InstrumentationSco
 		q.mu.Unlock()
 		return
 	}
-	room := min(q.capacity-len(q.waiting), len(spans))
+	room := min(q.capacity-q.waiting.count, len(spans))
 	q.counts.full += uint64(len(spans) - room)
 	for _, span := range spans[:room] {
-		q.waiting = append(q.waiting, item{resource: res, scope: scope, span: span})
+		q.waiting.push(item{resource: res, scope: scope, span: span})
 	}
-	wake := len(q.waiting) >= q.batchSize
+	wake := q.waiting.count >= q.batchSize
 	q.mu.Unlock()
 	if wake {
 		select {
@@ -94,14 +93,11 @@ func (q *queue) add(res *resourcepb.Resource, scope *commonpb.InstrumentationSco
 	}
 }
 
-// take moves up to a batch of waiting spans to the front of batch, whose memory it reuses.
+// take moves up to a batch of waiting spans to batch, whose memory it reuses.
 func (q *queue) take(batch []item) []item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := min(len(q.waiting), q.batchSize)
-	batch = append(batch[:0], q.waiting[:n]...)
-	q.waiting = slices.Delete(q.waiting, 0, n)
-	return batch
+	return q.waiting.pop(batch[:0], q.batchSize)
 }
 
 // run sends batches until Shutdown, and then the rest.
@@ -132,7 +128,7 @@ func (q *queue) drain(ctx context.Context, batch []item, leave int) []item {
 		q.observe(len(batch), func() outcome { return q.dest.send(ctx, batch) })
 		clear(batch)
 		q.mu.Lock()
-		more := len(q.waiting) > leave
+		more := q.waiting.count > leave
 		q.mu.Unlock()
 		if !more {
 			return batch
@@ -197,7 +193,7 @@ func (q *queue) wait(ctx context.Context) error {
 		q.counts.failed += left
 		q.counts.failedClosing += left
 		q.counts.lastErr = ctx.Err()
-		q.waiting = nil
+		q.waiting = ring{}
 	}
 	if q.counts.failedClosing == 0 {
 		return nil
