@@ -55,7 +55,7 @@ func TestConfigFromEnv(t *testing.T) {
 		{"grpc", map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
 			standard(func(c *Config) { c.otlp.protocol, c.otlp.endpoint = "grpc", "http://localhost:4317" })},
 		{"grpc by host and port", map[string]string{
-			"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_INSECURE": "true",
+			"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_INSECURE": "True",
 		}, standard(func(c *Config) { c.otlp.protocol, c.otlp.endpoint, c.otlp.insecure = "grpc", "collector:4317", false })},
 	}
 	for _, tt := range tests {

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"log"
@@ -260,5 +261,49 @@ func TestAddMendsInvalidUTF8(t *testing.T) {
 	}
 	if diff := cmp.Diff([]*tracepb.Span{want}, rec.received[0].ScopeSpans[0].Spans, protocmp.Transform()); diff != "" {
 		t.Errorf("received (-want +got):\n%s", diff)
+	}
+}
+
+func TestOTLPOverJSON(t *testing.T) {
+	contentType := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || !json.Valid(body) {
+			t.Errorf("body %q, %v", body, err)
+		}
+		contentType <- r.Header.Get("Content-Type")
+	}))
+	defer server.Close()
+	p := newObserved(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": server.URL, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})
+	p.Add(shop, netHTTP, testSpan(1))
+	if err := p.Shutdown(within(t, 5*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-contentType; got != "application/json" {
+		t.Errorf("content type %q", got)
+	}
+	checkStats(t, p, 1, 1)
+}
+
+// TestOTLPUnreachable has the failures that no answer comes with.
+func TestOTLPUnreachable(t *testing.T) {
+	hanging := newReceiver(t, func(_ http.ResponseWriter, r *http.Request, _ int) { <-r.Context().Done() })
+	answering := newReceiver(t, nil)
+	tests := []struct{ name, endpoint, want string }{
+		{"hanging", hanging.URL, "no answer within 300ms (is the receiver overloaded? see OTEL_BSP_EXPORT_TIMEOUT)"},
+		{"no such host", "http://collector.invalid:4318", "no such host collector.invalid (check the host name in OTEL_EXPORTER_OTLP_ENDPOINT)"},
+		{"TLS to a plain port", strings.Replace(answering.URL, "http:", "https:", 1), "the receiver does not speak TLS (use an http:// endpoint)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newObserved(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": tt.endpoint, "OTEL_BSP_EXPORT_TIMEOUT": "300"})
+			p.Add(shop, netHTTP, testSpans(5)...)
+			err := p.Shutdown(within(t, 5*time.Second))
+			want := "5 spans were not exported (otlp): cannot send traces to " + tt.endpoint + "/v1/traces: " + tt.want
+			if err == nil || err.Error() != want {
+				t.Errorf("Shutdown\n got %v\nwant %v", err, want)
+			}
+			checkStats(t, p, 5, 0)
+		})
 	}
 }

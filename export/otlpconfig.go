@@ -54,7 +54,8 @@ func otlpConfigFromEnv(getenv func(string) string) (otlpConfig, error) {
 	if _, err = env.oneOf("COMPRESSION", "none", "gzip", "none"); err != nil {
 		return otlpConfig{}, err
 	}
-	if _, err = env.oneOf("INSECURE", "false", "true", "false"); err != nil {
+	anyCase := otlpEnv(func(name string) string { return strings.ToLower(getenv(name)) })
+	if _, err = anyCase.oneOf("INSECURE", "false", "true", "false"); err != nil {
 		return otlpConfig{}, err
 	}
 	if err = env.checkHeaders(); err != nil {
