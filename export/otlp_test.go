@@ -3,10 +3,12 @@ package export
 import (
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -261,6 +263,37 @@ func TestAddMendsInvalidUTF8(t *testing.T) {
 	}
 	if diff := cmp.Diff([]*tracepb.Span{want}, rec.received[0].ScopeSpans[0].Spans, protocmp.Transform()); diff != "" {
 		t.Errorf("received (-want +got):\n%s", diff)
+	}
+}
+
+// TestOTLPSchemeDecidesTLS holds the clients to the specification: the endpoint's scheme goes before INSECURE, and the
+// default endpoint is http.
+func TestOTLPSchemeDecidesTLS(t *testing.T) {
+	rec := newReceiver(t, nil)
+	for _, env := range []map[string]string{
+		{"OTEL_EXPORTER_OTLP_ENDPOINT": rec.URL, "OTEL_EXPORTER_OTLP_INSECURE": "false"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT": strings.Replace(rec.URL, "http:", "https:", 1), "OTEL_EXPORTER_OTLP_INSECURE": "true"},
+	} {
+		plain := strings.HasPrefix(env["OTEL_EXPORTER_OTLP_ENDPOINT"], "http:")
+		p := newObserved(t, env)
+		p.Add(shop, netHTTP, testSpan(1))
+		err := p.Shutdown(within(t, 5*time.Second))
+		if plain && err != nil || !plain && (err == nil || !strings.Contains(err.Error(), "does not speak TLS")) {
+			t.Errorf("%v: %v", env, err)
+		}
+	}
+	p := newObserved(t, map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "a=b"})
+	defaultURL := make(chan string, 1)
+	p.queues[0].dest.(*otlp).status.Transport.Proxy = func(r *http.Request) (*url.URL, error) {
+		defaultURL <- r.URL.String()
+		return nil, errors.New("not sent")
+	}
+	p.Add(shop, netHTTP, testSpan(1))
+	if err := p.Shutdown(within(t, 5*time.Second)); err == nil {
+		t.Error("sent to the default endpoint")
+	}
+	if got := <-defaultURL; got != "http://localhost:4318/v1/traces" {
+		t.Errorf("default endpoint is %s", got)
 	}
 }
 

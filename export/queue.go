@@ -93,13 +93,6 @@ func (q *queue) add(res *resourcepb.Resource, scope *commonpb.InstrumentationSco
 	}
 }
 
-// take moves up to a batch of waiting spans to batch, whose memory it reuses.
-func (q *queue) take(batch []item) []item {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.waiting.pop(batch[:0], q.batchSize)
-}
-
 // run sends batches until Shutdown, and then the rest.
 func (q *queue) run(ctx context.Context) {
 	defer close(q.done)
@@ -109,31 +102,44 @@ func (q *queue) run(ctx context.Context) {
 	for {
 		select {
 		case <-ticker.C:
-			batch = q.drain(ctx, batch, 0)
+			batch = q.drain(ctx, batch)
 		case <-q.full:
-			batch = q.drain(ctx, batch, q.batchSize-1)
+			for q.length() >= q.batchSize {
+				batch = q.sendBatch(ctx, batch)
+			}
 		case <-q.closing:
-			q.drain(ctx, batch, 0)
+			q.drain(ctx, batch)
 			q.observe(0, func() outcome { return q.dest.finish(q.deadline) })
 			return
 		}
 	}
 }
 
-// drain sends batches while more than leave spans wait. It sends at least one, if only to let the destination see that time
-// has passed.
-func (q *queue) drain(ctx context.Context, batch []item, leave int) []item {
-	for {
-		batch = q.take(batch)
-		q.observe(len(batch), func() outcome { return q.dest.send(ctx, batch) })
-		clear(batch)
-		q.mu.Lock()
-		more := q.waiting.count > leave
-		q.mu.Unlock()
-		if !more {
+// drain sends the spans that wait now; those that come meanwhile wait for the next time, else a steady flow would go out in
+// batches of a few. It sends at least one batch, if only to let the destination see that time has passed.
+func (q *queue) drain(ctx context.Context, batch []item) []item {
+	for left := q.length(); ; left -= len(batch) {
+		batch = q.sendBatch(ctx, batch)
+		if left <= len(batch) {
 			return batch
 		}
 	}
+}
+
+func (q *queue) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting.count
+}
+
+// sendBatch sends up to a batch of waiting spans. It returns the batch, emptied of them, for its memory and length.
+func (q *queue) sendBatch(ctx context.Context, batch []item) []item {
+	q.mu.Lock()
+	batch = q.waiting.pop(batch[:0], q.batchSize)
+	q.mu.Unlock()
+	q.observe(len(batch), func() outcome { return q.dest.send(ctx, batch) })
+	clear(batch)
+	return batch
 }
 
 // observe counts what became of a batch and tells the agent.
