@@ -221,7 +221,7 @@ func (k Kernel) explainUserWrites(err error) error {
 	u := &Unavailable{Operation: "write to the memory of traced programs", Cause: rootCause(err)}
 	switch lockdown := k.Lockdown(); {
 	case lockdown == LockdownIntegrity || lockdown == LockdownConfidentiality:
-		u.Cause = fmt.Errorf("the kernel is locked down (lockdown=%s): %w", lockdown, u.Cause)
+		u.Cause = fmt.Errorf("the kernel is locked down (lockdown=%s)", lockdown)
 		u.Remedy = "boot without Secure Boot or with lockdown=none"
 	case !k.Capabilities().Has(CapSysAdmin):
 		u.Remedy = "run as root or grant CAP_SYS_ADMIN"

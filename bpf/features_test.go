@@ -235,8 +235,8 @@ func TestExplainUserWrites(t *testing.T) {
 		want         string
 	}{
 		"locked down": {"none [integrity] confidentiality", 1 << CapSysAdmin,
-			"cannot write to the memory of traced programs: the kernel is locked down (lockdown=integrity): " + says +
-				" (boot without Secure Boot or with lockdown=none)"},
+			"cannot write to the memory of traced programs: the kernel is locked down (lockdown=integrity) " +
+				"(boot without Secure Boot or with lockdown=none)"},
 		"no capability": {"[none] integrity confidentiality", 0,
 			"cannot write to the memory of traced programs: " + says + " (run as root or grant CAP_SYS_ADMIN)"},
 		"not mounted": {"", 1 << CapSysAdmin,
