@@ -53,7 +53,7 @@ func decodeAMD64(b []byte, addr uint64) (insn, error) {
 	if err != nil {
 		return insn{}, fmt.Errorf("% x: %w", b[:min(len(b), 8)], err)
 	}
-	if x.Len <= 0 || x.Len > len(b) {
+	if x.Op == 0 || x.Len <= 0 || x.Len > len(b) { // x86asm returns a prefix with nothing after it as an instruction
 		return insn{}, fmt.Errorf("% x: %w", b[:min(len(b), 8)], x86asm.ErrTruncated)
 	}
 	in := insn{addr: addr, size: x.Len, cost: costAMD64(b[:x.Len]), refused: refusedAMD64(x)}
