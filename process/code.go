@@ -1,8 +1,10 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -141,13 +143,19 @@ type listing struct {
 	Code
 	arch    *arch
 	insns   []insn
-	err     error    // why decoding ended before the end of the function, nil if it did not
-	targets []uint64 // of branches and jumps within the function, sorted
-	check   int      // the branch that ends the stack check, -1 if there is none
-	grow    uint64   // the block where that branch goes to call morestack
-	tables  bool     // there is an indirect jump, so that targets may be incomplete
-	delta   []int64  // for each instruction SP minus SP at entry, unknownDelta where that is not constant
-	exposed int64    // stack from here up, relative to SP at entry, may be reached through pointers
+	err     error   // why decoding ended before the end of the function, nil if it did not
+	jumps   []jump  // branches and jumps to addresses within the function, sorted by target
+	check   int     // the branch that ends the stack check, -1 if there is none
+	grow    uint64  // the block where that branch goes to call morestack
+	tables  bool    // there is an indirect jump, so that jumps may be incomplete
+	delta   []int64 // for each instruction SP minus SP at entry, unknownDelta where that is not constant
+	exposed int64   // stack from here up, relative to SP at entry, may be reached through pointers
+}
+
+// jump is a branch or jump by instruction from.
+type jump struct {
+	target uint64
+	from   int
 }
 
 const (
@@ -189,7 +197,7 @@ func (c Code) list() (*listing, error) {
 		return nil, l.err
 	}
 	l.findStackCheck()
-	l.findTargets()
+	l.findJumps()
 	l.findDeltas()
 	return l, nil
 }
@@ -200,24 +208,31 @@ func (l *listing) at(addr uint64) (int, bool) {
 	return i, i < len(l.insns) && l.insns[i].addr == addr
 }
 
-func (l *listing) findTargets() {
-	for _, in := range l.insns {
+func (l *listing) findJumps() {
+	for i, in := range l.insns {
 		switch in.kind {
 		case kindJumpReg:
 			l.tables = true
 		case kindBranch, kindJump:
 			if in.target-l.Addr < uint64(len(l.Bytes)) {
-				l.targets = append(l.targets, in.target)
+				l.jumps = append(l.jumps, jump{in.target, i})
 			}
 		}
 	}
-	sort.Slice(l.targets, func(i, j int) bool { return l.targets[i] < l.targets[j] })
+	slices.SortStableFunc(l.jumps, func(a, b jump) int { return cmp.Compare(a.target, b.target) })
+}
+
+// jumpsTo returns the jumps to addr in the order of their addresses.
+func (l *listing) jumpsTo(addr uint64) []jump {
+	i := sort.Search(len(l.jumps), func(i int) bool { return l.jumps[i].target >= addr })
+	n := sort.Search(len(l.jumps), func(i int) bool { return l.jumps[i].target > addr })
+	return l.jumps[i:n]
 }
 
 // targeted reports whether a branch goes to an address from low on and before high.
 func (l *listing) targeted(low, high uint64) bool {
-	i := sort.Search(len(l.targets), func(i int) bool { return l.targets[i] >= low })
-	return i < len(l.targets) && l.targets[i] < high
+	i := sort.Search(len(l.jumps), func(i int) bool { return l.jumps[i].target >= low })
+	return i < len(l.jumps) && l.jumps[i].target < high
 }
 
 // fallsThrough reports whether control can go from instruction i to the next. It never does so into the morestack

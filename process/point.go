@@ -249,13 +249,16 @@ func (c Code) AfterCall(callee string, results int) ([]Point, error) {
 	return points, nil
 }
 
+// maxStraight is how many instructions after a call are searched for an emulated one.
+const maxStraight = 256
+
 func (l *listing) afterCall(call, results int) (Point, bool) {
 	first := call + 1
 	if first >= len(l.insns) || l.targeted(l.insns[first].addr, l.insns[first].addr+1) {
 		return Point{}, false
 	}
 	t := l.newTrace()
-	for i := first; i < len(l.insns); i++ {
+	for i := first; i < min(len(l.insns), first+maxStraight); i++ {
 		in := &l.insns[i]
 		if l.targeted(in.addr, in.addr+1) || in.kind == kindMonitor {
 			break

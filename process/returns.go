@@ -85,23 +85,18 @@ func (w *returnWalk) back(i int, path []int) string {
 	if len(path) > maxPath {
 		return "the code before it is too long"
 	}
-	in := &w.insns[i]
-	joined := w.targeted(in.addr, in.addr+1)
-	for b := 0; joined && b < len(w.insns); b++ {
-		from := &w.insns[b]
-		if (from.kind != kindBranch && from.kind != kindJump) || from.target != in.addr {
-			continue
-		}
+	joins := w.jumpsTo(w.insns[i].addr)
+	for _, j := range joins {
 		when := Always
-		if from.kind == kindBranch {
+		if w.insns[j.from].kind == kindBranch {
 			when = Taken
 		}
-		if why := w.add(b, when, path); why != "" {
+		if why := w.add(j.from, when, path); why != "" {
 			return why
 		}
 	}
 	if !w.fallsThrough(i - 1) {
-		if !joined {
+		if len(joins) == 0 {
 			return "nothing seen leads to it"
 		}
 		return ""
