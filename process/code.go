@@ -37,7 +37,7 @@ func (c Code) Calls() []Call {
 	}
 	var calls []Call
 	for _, in := range l.insns {
-		if in.kind == kindCall {
+		if in.flow == flowCall {
 			calls = append(calls, Call{Addr: in.addr, Target: in.target, Name: c.nameAt(in.target)})
 		}
 	}
@@ -51,26 +51,26 @@ func (c Code) nameAt(addr uint64) string {
 	return c.NameAt(addr)
 }
 
-// kind says where control goes after an instruction.
-type kind uint8
+// flow says where control goes after an instruction.
+type flow uint8
 
 const (
-	kindOther   kind = iota // to the next instruction
-	kindBranch              // to target or to the next instruction
-	kindJump                // to target
-	kindCall                // to target, then to the next instruction
-	kindCallReg             // somewhere, then to the next instruction
-	kindJumpReg             // somewhere: a jump table or a tail call
-	kindRet                 // to the caller
-	kindTrap                // nowhere
-	kindMonitor             // arm64: begins or ends an exclusive access, which a trap within breaks
+	flowNext    flow = iota // to the next instruction
+	flowBranch              // to target or to the next instruction
+	flowJump                // to target
+	flowCall                // to target, then to the next instruction
+	flowCallReg             // somewhere, then to the next instruction
+	flowJumpReg             // somewhere: a jump table or a tail call
+	flowRet                 // to the caller
+	flowTrap                // nowhere
+	flowMonitor             // arm64: begins or ends an exclusive access, which a trap within breaks
 )
 
 // insn is what the analysis needs to know of one instruction, for both architectures.
 type insn struct {
 	addr    uint64
 	size    int
-	kind    kind
+	flow    flow
 	cost    Cost
 	refused bool   // the kernel does not take a uprobe here
 	target  uint64 // of a direct branch, jump or call
@@ -101,8 +101,8 @@ func (in *insn) end() uint64 { return in.addr + uint64(in.size) }
 
 // fallsThrough reports whether control can go from in to the instruction that follows it.
 func (in *insn) fallsThrough() bool {
-	switch in.kind {
-	case kindJump, kindJumpReg, kindRet, kindTrap:
+	switch in.flow {
+	case flowJump, flowJumpReg, flowRet, flowTrap:
 		return false
 	}
 	return true
@@ -210,10 +210,10 @@ func (l *listing) at(addr uint64) (int, bool) {
 
 func (l *listing) findJumps() {
 	for i, in := range l.insns {
-		switch in.kind {
-		case kindJumpReg:
+		switch in.flow {
+		case flowJumpReg:
 			l.tables = true
-		case kindBranch, kindJump:
+		case flowBranch, flowJump:
 			if in.target-l.Addr < uint64(len(l.Bytes)) {
 				l.jumps = append(l.jumps, jump{in.target, i})
 			}
@@ -288,7 +288,7 @@ func (l *listing) followSP(i int, delta int64, seen []bool) (lowest int64) {
 		if in.spLost {
 			next = l.newDelta(e.i)
 		}
-		if in.kind == kindBranch || in.kind == kindJump {
+		if in.flow == flowBranch || in.flow == flowJump {
 			if t, ok := l.at(in.target); ok {
 				todo = append(todo, entry{t, next})
 			}
@@ -339,7 +339,7 @@ func (l *listing) writer(r uint8, i int) int {
 	const far = 8
 	for w := i - 1; w >= 0 && w >= i-far; w-- {
 		in := &l.insns[w]
-		if in.kind != kindOther || in.sp != 0 || in.spLost || l.targeted(in.end(), in.end()+1) {
+		if in.flow != flowNext || in.sp != 0 || in.spLost || l.targeted(in.end(), in.end()+1) {
 			return -1
 		}
 		if in.writes()&(1<<r) != 0 {

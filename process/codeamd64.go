@@ -108,29 +108,29 @@ func flowAMD64(in *insn, x x86asm.Inst, b []byte) (effects bool) {
 	}
 	switch x.Op {
 	case x86asm.CALL:
-		in.kind = kindCallReg
+		in.flow = flowCallReg
 		if direct {
-			in.kind = kindCall
+			in.flow = flowCall
 		}
 	case x86asm.JMP:
-		in.kind = kindJumpReg
+		in.flow = flowJumpReg
 		if direct {
-			in.kind = kindJump
+			in.flow = flowJump
 		}
 	case x86asm.RET, x86asm.LRET, x86asm.IRET, x86asm.IRETD, x86asm.IRETQ, x86asm.SYSRET:
-		in.kind = kindRet
+		in.flow = flowRet
 	case x86asm.INT, x86asm.ICEBP, x86asm.UD0, x86asm.UD1, x86asm.UD2, x86asm.HLT:
-		in.kind = kindTrap
+		in.flow = flowTrap
 	case x86asm.JCXZ, x86asm.JECXZ, x86asm.JRCXZ:
-		in.kind = kindBranch
+		in.flow = flowBranch
 	case x86asm.LOOP, x86asm.LOOPE, x86asm.LOOPNE:
-		in.kind = kindBranch
+		in.flow = flowBranch
 		in.clobbers = 1 << amd64CX
 	default:
 		if !direct {
 			return true
 		}
-		in.kind = kindBranch
+		in.flow = flowBranch
 		switch {
 		case b[0] >= 0x70 && b[0] <= 0x7f:
 			in.flags, in.cc = true, b[0]&0xf

@@ -31,7 +31,7 @@ func (c Code) Returns(results int) ([]Point, error) {
 	}
 	var points []Point
 	for i := range l.insns {
-		if l.insns[i].kind != kindRet {
+		if l.insns[i].flow != flowRet {
 			continue
 		}
 		ps, err := l.pointsOf(i, results)
@@ -88,7 +88,7 @@ func (w *returnWalk) back(i int, path []int) string {
 	joins := w.jumpsTo(w.insns[i].addr)
 	for _, j := range joins {
 		when := Always
-		if w.insns[j.from].kind == kindBranch {
+		if w.insns[j.from].flow == flowBranch {
 			when = Taken
 		}
 		if why := w.add(j.from, when, path); why != "" {
@@ -102,11 +102,11 @@ func (w *returnWalk) back(i int, path []int) string {
 		return ""
 	}
 	switch before := &w.insns[i-1]; {
-	case before.kind == kindBranch:
+	case before.flow == flowBranch:
 		return w.add(i-1, NotTaken, path)
-	case before.kind == kindCall || before.kind == kindCallReg:
+	case before.flow == flowCall || before.flow == flowCallReg:
 		return "a call comes right before it"
-	case before.kind != kindOther:
+	case before.flow != flowNext:
 		return "an exclusive access comes before it"
 	case before.cost == Emulated:
 		return w.add(i-1, Always, path)

@@ -182,7 +182,7 @@ func countReturns(c Code, points []Point) (all, stepped int) {
 		return 0, 0
 	}
 	for _, in := range l.insns {
-		if in.kind == kindRet {
+		if in.flow == flowRet {
 			all++
 		}
 	}
