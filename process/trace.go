@@ -58,6 +58,10 @@ func (t *trace) step(i int) {
 		t.forget()
 		return
 	}
+	if delta == unknownDelta {
+		t.forget() // only hand-written assembly gets here
+		return
+	}
 	values := make([]value, len(in.moves))
 	for k, m := range in.moves {
 		values[k] = t.read(m, delta)
