@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Reading Go values of the target. Every read may fail (a page not present); the value is then zero.
+#pragma once
+
+#include "regs.h"
+
+#define ABSENT (-1) // an offset that this binary does not have
+
+struct go_string {
+	__u64 ptr;
+	__u64 len;
+};
+
+struct go_slice {
+	__u64 ptr;
+	__u64 len;
+	__u64 cap;
+};
+
+// An interface value: its type word (an itab, or a type descriptor for `any`) and its data word.
+struct go_iface {
+	__u64 type;
+	__u64 data;
+};
+
+static __always_inline __u64 read_u64(__u64 addr)
+{
+	__u64 v = 0;
+	bpf_probe_read_user(&v, sizeof(v), (void *)addr);
+	return v;
+}
+
+static __always_inline __u8 read_u8(__u64 addr)
+{
+	__u8 v = 0;
+	bpf_probe_read_user(&v, sizeof(v), (void *)addr);
+	return v;
+}
+
+static __always_inline struct go_string read_string_header(__u64 addr)
+{
+	struct go_string s = {};
+	bpf_probe_read_user(&s, sizeof(s), (void *)addr);
+	return s;
+}
+
+volatile const __s64 runtime_g_goid;
+
+static __always_inline __u64 goroutine_id(struct pt_regs *ctx)
+{
+	return read_u64(GO_G(ctx) + runtime_g_goid);
+}
+
+// Itabs and type descriptors by their link-time addresses; a binary may hold several of the same.
+#define MAX_ADDRS 8
+struct addr_set {
+	__u64 n;
+	__u64 addr[MAX_ADDRS];
+};
+
+static __always_inline bool in_set(const volatile struct addr_set *set, __u64 addr)
+{
+	for (int i = 0; i < MAX_ADDRS; i++) {
+		if (i < set->n && set->addr[i] == addr)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Walking a Go map of the target, group by group: Swiss maps (Go 1.24+,
+// https://github.com/golang/go/blob/go1.26.0/src/internal/runtime/maps/map.go) and bucket maps before
+// (https://github.com/golang/go/blob/go1.23.0/src/runtime/map.go). All offsets come from the binary's own descriptors.
+#pragma once
+
+#include "go.h"
+
+#define MAP_SLOTS 8 // slots of a group or bucket, both kinds
+#define MAP_GROUP_MAX 352 // bytes of a group that can be read: map[string][]string has 328 or 336
+#define MAP_MAX_GROUPS 256
+#define MAP_SAME_SIZE_GROW 8 // a flag of runtime.hmap: the old buckets are as many
+
+struct go_map_layout {
+	// of the map's head
+	__u32 dir_ptr, dir_len; // Swiss: the only group, or a directory of tables
+	__u32 flags, log2_buckets, buckets, old_buckets; // before
+	// of a Swiss table
+	__u32 table_groups, table_mask;
+	// of a group or bucket
+	__u32 control; // one byte a slot
+	__u32 keys, key_stride, elems, elem_stride;
+	__u32 overflow;
+	__u32 group_size;
+	__u32 swiss;
+};
+
+// Where a walk is: run next_group until walk_done; a step may yield no group.
+struct map_walk {
+	__u64 groups, left; // consecutive groups, the next one first
+	__u64 overflow; // of the group returned last
+	__u64 more, more_left; // Swiss: the directory's rest; before: the old buckets
+	__u64 table;
+};
+
+static __always_inline void start_walk(struct map_walk *w, __u64 map, const volatile struct go_map_layout *l)
+{
+	if (!map)
+		return;
+	if (l->swiss) {
+		__u64 dir = read_u64(map + l->dir_ptr), n = read_u64(map + l->dir_len);
+		if (n) {
+			w->more = dir;
+			w->more_left = n;
+		} else {
+			w->groups = dir;
+			w->left = 1;
+		}
+		return;
+	}
+	__u8 b = read_u8(map + l->log2_buckets);
+	if (b > 16)
+		return;
+	w->groups = read_u64(map + l->buckets);
+	w->left = 1ULL << b;
+	w->more = read_u64(map + l->old_buckets); // while the map grows
+	if (!w->more)
+		return;
+	if (b && !(read_u8(map + l->flags) & MAP_SAME_SIZE_GROW))
+		b--;
+	w->more_left = 1ULL << b;
+}
+
+static __always_inline bool walk_done(struct map_walk *w)
+{
+	return !w->left && !w->more_left && !w->overflow;
+}
+
+// next_group returns the address of the next group, or 0.
+static __always_inline __u64 next_group(struct map_walk *w, const volatile struct go_map_layout *l)
+{
+	if (!l->swiss && w->overflow) {
+		__u64 g = w->overflow;
+		w->overflow = read_u64(g + l->overflow);
+		return g;
+	}
+	if (!w->left && w->more_left) {
+		if (l->swiss) {
+			__u64 table = read_u64(w->more);
+			w->more += 8;
+			w->more_left--;
+			if (table != w->table) { // a table may fill several places of the directory
+				w->table = table;
+				w->groups = read_u64(table + l->table_groups);
+				w->left = read_u64(table + l->table_mask) + 1;
+			}
+		} else {
+			w->groups = w->more;
+			w->left = w->more_left;
+			w->more_left = 0;
+		}
+	}
+	if (!w->left || !w->groups)
+		return 0;
+	__u64 g = w->groups;
+	w->groups += l->group_size;
+	w->left--;
+	if (!l->swiss)
+		w->overflow = read_u64(g + l->overflow);
+	return g;
+}
+
+// A slot is filled if its control byte says so: Swiss, the top bit is clear; before, tophash ≥ minTopHash (5), which is
+// also false for a slot that has been moved to a grown map.
+static __always_inline bool slot_filled(__u8 control, const volatile struct go_map_layout *l)
+{
+	return l->swiss ? !(control & 0x80) : control >= 5;
+}

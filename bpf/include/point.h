@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Probe points: what the analysis of a binary's code (process.Point) tells a program about the place it runs at.
+#pragma once
+
+#include "regs.h"
+
+enum branch { BRANCH_ANY, BRANCH_TAKEN, BRANCH_NOT_TAKEN };
+enum place { PLACE_UNKNOWN, PLACE_REGISTER, PLACE_STACK };
+
+// One word's place at a point: a register by its hardware number, or [SP+off].
+struct location {
+	__s32 off;
+	__u8 place, reg, pad[2];
+};
+
+#define MAX_POINTS 8
+#define MAX_RESULTS 4
+
+struct point {
+	__u64 addr; // link-time address
+	__u8 branch, cc, pad[6]; // counts only if the branch at addr goes this way
+	struct location results[MAX_RESULTS];
+};
+
+// The points of one program. Pages are mapped whole, so a point's low 12 bits are the same wherever a PIE was loaded.
+struct points {
+	__u64 n;
+	struct point at[MAX_POINTS];
+};
+
+// find_point returns the point that the program stopped at, NULL if the branch there goes another way (a stack that is
+// about to grow: the function will start again).
+static __always_inline const volatile struct point *find_point(struct pt_regs *ctx, const volatile struct points *ps)
+{
+	__u64 ip = REG_IP(ctx);
+
+	for (int i = 0; i < MAX_POINTS; i++) {
+		if (i >= ps->n)
+			return NULL;
+		const volatile struct point *p = &ps->at[i];
+		if ((p->addr ^ ip) & 0xfff)
+			continue;
+		if (p->branch == BRANCH_ANY)
+			return p;
+		return condition_holds(ctx, p->cc) == (p->branch == BRANCH_TAKEN) ? p : NULL;
+	}
+	return NULL;
+}
+
+// load_bias is what the loader added to the file's addresses: 0 unless the executable is position independent.
+static __always_inline __u64 load_bias(struct pt_regs *ctx, const volatile struct point *p)
+{
+	return REG_IP(ctx) - p->addr;
+}
+
+// result_word reads the i-th result word, 0 if its place is unknown.
+static __always_inline __u64 result_word(struct pt_regs *ctx, const volatile struct point *p, int i)
+{
+	const volatile struct location *l = &p->results[i];
+	__u64 v = 0;
+
+	if (l->place == PLACE_REGISTER)
+		return reg_value(ctx, l->reg);
+	if (l->place == PLACE_STACK)
+		bpf_probe_read_user(&v, sizeof(v), (void *)(REG_SP(ctx) + l->off));
+	return v;
+}

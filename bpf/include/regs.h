@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// The registers of Go's ABIInternal, by role. A uprobe program's context is the user's register file: struct pt_regs on amd64
+// (https://elixir.bootlin.com/linux/v6.12/source/arch/x86/include/uapi/asm/ptrace.h), struct user_pt_regs on arm64. It is
+// spelled out here, so that one machine builds the programs of both.
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <stdbool.h>
+
+#if defined(__TARGET_ARCH_x86)
+
+struct pt_regs {
+	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+	__u64 orig_ax, ip, cs, flags, sp, ss;
+};
+
+// https://go.dev/s/regabi: integer arguments and results, the current g, the closure context.
+#define GO_ARG1(ctx) ((ctx)->ax)
+#define GO_ARG2(ctx) ((ctx)->bx)
+#define GO_ARG3(ctx) ((ctx)->cx)
+#define GO_ARG4(ctx) ((ctx)->di)
+#define GO_ARG5(ctx) ((ctx)->si)
+#define GO_G(ctx) ((ctx)->r14)
+#define REG_IP(ctx) ((ctx)->ip)
+#define REG_SP(ctx) ((ctx)->sp)
+
+// reg_value returns the register with the hardware number n.
+static __always_inline __u64 reg_value(struct pt_regs *ctx, __u8 n)
+{
+	switch (n) {
+	case 0: return ctx->ax;
+	case 1: return ctx->cx;
+	case 2: return ctx->dx;
+	case 3: return ctx->bx;
+	case 4: return ctx->sp;
+	case 5: return ctx->bp;
+	case 6: return ctx->si;
+	case 7: return ctx->di;
+	case 8: return ctx->r8;
+	case 9: return ctx->r9;
+	case 10: return ctx->r10;
+	case 11: return ctx->r11;
+	case 12: return ctx->r12;
+	case 13: return ctx->r13;
+	case 14: return ctx->r14;
+	default: return ctx->r15;
+	}
+}
+
+// condition_holds evaluates the condition code of a Jcc (its opcode's low four bits) on the flags at the probe.
+static __always_inline bool condition_holds(struct pt_regs *ctx, __u8 cc)
+{
+	__u64 f = ctx->flags;
+	bool cf = f & 1, pf = f & 4, zf = f & 0x40, sf = f & 0x80, of = f & 0x800;
+	bool holds;
+
+	switch (cc >> 1) {
+	case 0: holds = of; break;
+	case 1: holds = cf; break;
+	case 2: holds = zf; break;
+	case 3: holds = cf || zf; break;
+	case 4: holds = sf; break;
+	case 5: holds = pf; break;
+	case 6: holds = sf != of; break;
+	default: holds = zf || sf != of; break;
+	}
+	return holds != (cc & 1);
+}
+
+#elif defined(__TARGET_ARCH_arm64)
+
+struct pt_regs {
+	__u64 regs[31];
+	__u64 sp, pc, pstate;
+};
+
+#define GO_ARG1(ctx) ((ctx)->regs[0])
+#define GO_ARG2(ctx) ((ctx)->regs[1])
+#define GO_ARG3(ctx) ((ctx)->regs[2])
+#define GO_ARG4(ctx) ((ctx)->regs[3])
+#define GO_ARG5(ctx) ((ctx)->regs[4])
+#define GO_G(ctx) ((ctx)->regs[28])
+#define REG_IP(ctx) ((ctx)->pc)
+#define REG_SP(ctx) ((ctx)->sp)
+
+static __always_inline __u64 reg_value(struct pt_regs *ctx, __u8 n)
+{
+	// Constant offsets only: the verifier refuses a variable one into the context.
+	switch (n) {
+	case 0: return ctx->regs[0];
+	case 1: return ctx->regs[1];
+	case 2: return ctx->regs[2];
+	case 3: return ctx->regs[3];
+	case 4: return ctx->regs[4];
+	case 5: return ctx->regs[5];
+	case 6: return ctx->regs[6];
+	case 7: return ctx->regs[7];
+	case 8: return ctx->regs[8];
+	case 9: return ctx->regs[9];
+	case 10: return ctx->regs[10];
+	case 11: return ctx->regs[11];
+	case 12: return ctx->regs[12];
+	case 13: return ctx->regs[13];
+	case 14: return ctx->regs[14];
+	default: return ctx->regs[15];
+	}
+}
+
+// condition_holds evaluates an arm64 condition code on NZCV (pstate bits 31–28).
+static __always_inline bool condition_holds(struct pt_regs *ctx, __u8 cc)
+{
+	__u64 f = ctx->pstate >> 28;
+	bool v = f & 1, c = f & 2, z = f & 4, n = f & 8;
+	bool holds;
+
+	switch (cc >> 1) {
+	case 0: holds = z; break;
+	case 1: holds = c; break;
+	case 2: holds = n; break;
+	case 3: holds = v; break;
+	case 4: holds = c && !z; break;
+	case 5: holds = n == v; break;
+	case 6: holds = n == v && !z; break;
+	default: return true;
+	}
+	return holds != (cc & 1);
+}
+
+#else
+#error "no registers known for this architecture"
+#endif

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// W3C Trace Context (https://www.w3.org/TR/trace-context-2/) and the sampling decision, both where the span starts.
+#pragma once
+
+#include "event.h"
+#include "go.h"
+
+#define TRACEPARENT_LEN 55
+#define FLAG_SAMPLED 1
+
+enum sampler_root { SAMPLER_ALWAYS_ON, SAMPLER_ALWAYS_OFF, SAMPLER_RATIO };
+
+struct sampling {
+	__u64 threshold; // of SAMPLER_RATIO
+	__u32 root; // enum sampler_root
+	__u32 parent_based;
+};
+volatile const struct sampling sampler;
+
+struct trace_parent {
+	__u8 trace_id[16];
+	__u8 span_id[8];
+	__u8 flags;
+};
+
+// hex_digit returns the value of a lower-case hexadecimal digit, ≥ 16 for anything else. No branches: 55 of them in a row
+// are too many ways for the verifier.
+static __always_inline __u32 hex_digit(__u8 c)
+{
+	__s32 d = (__s32)c - '0', a = (__s32)c - 'a';
+	__s32 is_d = ~(d >> 31) & ((d - 10) >> 31), is_a = ~(a >> 31) & ((a - 6) >> 31);
+
+	return (d & is_d) | ((a + 10) & is_a) | (~(is_d | is_a) & 0x100);
+}
+
+static __always_inline __u32 hex_byte(const __u8 *s)
+{
+	return hex_digit(s[0]) << 4 | hex_digit(s[1]);
+}
+
+// hex_bytes decodes size bytes, ORs their values into *any, and returns false if a digit is none.
+static __always_inline bool hex_bytes(const __u8 *text, __u8 *out, const int size, __u32 *any)
+{
+	__u32 all = 0;
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < size; i++) {
+		__u32 v = hex_byte(text + 2 * i);
+		out[i] = v;
+		all |= v;
+	}
+	*any = all;
+	return all < 0x100;
+}
+
+// parse_traceparent reads a header value of the target by way of buf (TRACEPARENT_LEN + 1 bytes). Version ff, upper case, zero
+// IDs and wrong lengths are invalid; higher versions may go on behind a dash. False: there is no valid parent.
+static __always_inline bool parse_traceparent(struct go_string s, __u8 *buf, struct trace_parent *out)
+{
+	__u32 version, trace_id, span_id, flags, n = TRACEPARENT_LEN + 1;
+	__u8 v;
+
+	if (s.len < TRACEPARENT_LEN)
+		return false;
+	if (s.len == TRACEPARENT_LEN)
+		n = TRACEPARENT_LEN;
+	if (bpf_probe_read_user(buf, n, (void *)s.ptr))
+		return false;
+	if (buf[2] != '-' || buf[35] != '-' || buf[52] != '-')
+		return false;
+	if (!hex_bytes(buf, &v, 1, &version) || version == 0xff)
+		return false;
+	if (n > TRACEPARENT_LEN && (version == 0 || buf[TRACEPARENT_LEN] != '-'))
+		return false;
+	if (!hex_bytes(buf + 3, out->trace_id, 16, &trace_id) || !hex_bytes(buf + 36, out->span_id, 8, &span_id))
+		return false;
+	if (!hex_bytes(buf + 53, &out->flags, 1, &flags))
+		return false;
+	return trace_id && span_id;
+}
+
+static __always_inline void random_id(__u8 *id, const int size)
+{
+	__u32 r, any = 0;
+
+#pragma unroll
+	for (int i = 0; i < size; i += 4) {
+		r = bpf_get_prandom_u32();
+		any |= r;
+		__builtin_memcpy(id + i, &r, 4);
+	}
+	if (!any)
+		id[size - 1] = 1; // all zero is invalid
+}
+
+// sampled decides as the Go SDK does, bit for bit:
+// https://github.com/open-telemetry/opentelemetry-go/blob/v1.47.0/sdk/trace/sampling.go
+static __always_inline bool sampled(const __u8 *trace_id, const struct trace_parent *parent)
+{
+	if (parent && sampler.parent_based)
+		return parent->flags & FLAG_SAMPLED;
+	if (sampler.root == SAMPLER_ALWAYS_ON)
+		return true;
+	if (sampler.root == SAMPLER_ALWAYS_OFF)
+		return false;
+	__u64 x;
+	__builtin_memcpy(&x, trace_id + 8, sizeof(x));
+	return __builtin_bswap64(x) >> 1 < sampler.threshold;
+}
+
+// start_span fills a span's head: its IDs, its parent, its start. False if it is not sampled.
+static __always_inline bool start_span(struct span_head *h, const struct trace_parent *remote)
+{
+	h->probe = probe_index;
+	if (remote) {
+		__builtin_memcpy(h->trace_id, remote->trace_id, sizeof(h->trace_id));
+		__builtin_memcpy(h->parent_id, remote->span_id, sizeof(h->parent_id));
+		h->remote_parent = 1;
+	} else {
+		random_id(h->trace_id, sizeof(h->trace_id));
+	}
+	random_id(h->span_id, sizeof(h->span_id));
+	bool yes = sampled(h->trace_id, remote);
+	h->trace_flags = yes ? FLAG_SAMPLED : 0;
+	return yes;
+}

@@ -1,0 +1,178 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+)
+
+// Options of the kernel side.
+type Options struct {
+	RingBytes    int  // size of the ring buffer; rounded up to a power of two and a page
+	InFlight     int  // operations that each probe can have under way at once
+	UprobeMulti  bool // the kernel has it and filters by process
+	AttachCookie bool // the kernel has it for uprobes
+	Sampling     Sampling
+}
+
+// Runtime holds what all programs share: the ring buffer and the counters.
+type Runtime struct {
+	opts   Options
+	shared sharedMaps
+}
+
+// Open creates the shared maps. The error says which right is missing if that is the cause.
+func Open(opts Options) (*Runtime, error) {
+	opts.RingBytes = ringSize(opts.RingBytes)
+	spec, err := loadShared()
+	if err != nil {
+		return nil, err
+	}
+	// Kernels before 5.11 count BPF memory against this limit; later ones do not need it, and it may not be ours to raise.
+	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("cannot raise the limit of locked memory: %w (grant CAP_SYS_RESOURCE)", err)
+	}
+	r := &Runtime{opts: opts}
+	spec.Maps[sharedMapEvents].MaxEntries = uint32(opts.RingBytes)
+	if err := spec.LoadAndAssign(&r.shared, nil); err != nil {
+		return nil, fmt.Errorf("cannot create BPF maps: %w (run as root, or grant CAP_BPF and CAP_PERFMON; `remora doctor` tells more)", err)
+	}
+	return r, nil
+}
+
+func ringSize(n int) int {
+	n = max(n, os.Getpagesize())
+	return 1 << bits.Len(uint(n-1))
+}
+
+// Close frees the shared maps.
+func (r *Runtime) Close() error { return r.shared.Close() }
+
+// Losses reads the kernel's counters.
+func (r *Runtime) Losses() (Losses, error) {
+	var l Losses
+	for kind := sharedLoss(0); kind < sharedLossLOSS_COUNT; kind++ {
+		var perCPU []uint64
+		if err := r.shared.Losses.Lookup(uint32(kind), &perCPU); err != nil {
+			return l, fmt.Errorf("cannot read the loss counters: %w", err)
+		}
+		var n uint64
+		for _, v := range perCPU {
+			n += v
+		}
+		l.set(kind, n)
+	}
+	return l, nil
+}
+
+// Programs are one probe's programs with the constants of one binary.
+type Programs struct {
+	runtime  *Runtime
+	coll     *ebpf.Collection
+	inFlight *ebpf.Map
+}
+
+// Load loads a probe's programs. constants has a value for each constant of spec but the shared ones, by its C name;
+// inFlight names the map of operations under way; without names programs that are not to be loaded.
+func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, inFlight string, constants map[string]any, without []string) (*Programs, error) {
+	spec = spec.Copy()
+	for _, name := range without {
+		delete(spec.Programs, name)
+	}
+	m, ok := spec.Maps[inFlight]
+	if !ok {
+		return nil, fmt.Errorf("the probe has no map %q", inFlight)
+	}
+	m.MaxEntries = uint32(r.opts.InFlight)
+	spec.Maps[sharedMapEvents].MaxEntries = uint32(r.opts.RingBytes)
+	shared := map[string]any{
+		sharedVarProbeIndex:      index,
+		sharedVarHasAttachCookie: boolean(r.opts.AttachCookie),
+		sharedVarSampler:         r.opts.Sampling,
+	}
+	for _, values := range []map[string]any{shared, constants} {
+		if err := setConstants(spec, values); err != nil {
+			return nil, err
+		}
+	}
+	if r.opts.UprobeMulti {
+		for _, p := range spec.Programs {
+			p.AttachType = ebpf.AttachTraceUprobeMulti
+		}
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{
+		sharedMapEvents: r.shared.Events,
+		sharedMapLosses: r.shared.Losses,
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("the kernel refuses the BPF programs: %w", err)
+	}
+	return &Programs{runtime: r, coll: coll, inFlight: coll.Maps[inFlight]}, nil
+}
+
+func boolean(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// setConstants leaves out what no program of the probe uses: the compiler did not keep it.
+func setConstants(spec *ebpf.CollectionSpec, values map[string]any) error {
+	for name, value := range values {
+		v, ok := spec.Variables[name]
+		if !ok {
+			return fmt.Errorf("the programs have no constant %q", name)
+		}
+		if err := v.Set(value); err != nil {
+			return fmt.Errorf("cannot set the constant %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Counter reads a 64-bit global variable of the programs.
+func (p *Programs) Counter(name string) (uint64, error) {
+	v, ok := p.coll.Variables[name]
+	if !ok {
+		return 0, fmt.Errorf("the programs have no variable %q", name)
+	}
+	var n uint64
+	err := v.Get(&n)
+	return n, err
+}
+
+// Forget removes what a target that left still had under way. Returns how many operations that were.
+func (p *Programs) Forget(target uint64) (int, error) {
+	var key SpanKey
+	var gone []SpanKey
+	var err error
+	for first := true; ; first = false {
+		var from any
+		if !first {
+			from = key
+		}
+		if err = p.inFlight.NextKey(from, &key); err != nil {
+			break
+		}
+		if key.Target == target {
+			gone = append(gone, key)
+		}
+	}
+	if !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return 0, fmt.Errorf("cannot list operations in flight: %w", err)
+	}
+	for _, k := range gone {
+		if err := p.inFlight.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return 0, fmt.Errorf("cannot remove an operation in flight: %w", err)
+		}
+	}
+	return len(gone), nil
+}
+
+// Close unloads the programs; links keep them until they are closed too.
+func (p *Programs) Close() { p.coll.Close() }

@@ -1,0 +1,58 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+	"unsafe"
+
+	"github.com/cilium/ebpf/ringbuf"
+)
+
+// Reader reads the ring buffer. The kernel wakes nobody for an event, which would cost more than the event itself: call
+// Drain on a timer.
+type Reader struct {
+	ring *ringbuf.Reader
+	rec  ringbuf.Record
+	size int
+}
+
+// NewReader opens the ring buffer; there can be one reader.
+func (r *Runtime) NewReader() (*Reader, error) {
+	ring, err := ringbuf.NewReader(r.shared.Events)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the ring buffer: %w", err)
+	}
+	return &Reader{ring: ring, size: r.opts.RingBytes}, nil
+}
+
+// Drain calls handle with every event that waits. An event is valid during the call only.
+func (r *Reader) Drain(handle func(event []byte)) error {
+	r.ring.SetDeadline(time.Unix(1, 0)) // long past: read what is there and return
+	for {
+		switch err := r.ring.ReadInto(&r.rec); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err != nil:
+			return fmt.Errorf("cannot read the ring buffer: %w", err)
+		}
+		handle(r.rec.RawSample)
+	}
+}
+
+// Fill is the share of the ring buffer that waits to be read, 0 to 1.
+func (r *Reader) Fill() float64 {
+	return float64(r.ring.AvailableBytes()) / float64(r.size)
+}
+
+// Close frees the reader.
+func (r *Reader) Close() error { return r.ring.Close() }
+
+// Head returns the head of an event, false if the event is too short for one. It is valid as long as the event.
+func Head(event []byte) (*SpanHead, bool) {
+	if uintptr(len(event)) < unsafe.Sizeof(SpanHead{}) {
+		return nil, false
+	}
+	return (*SpanHead)(unsafe.Pointer(unsafe.SliceData(event))), true
+}

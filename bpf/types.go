@@ -1,0 +1,57 @@
+package bpf
+
+// What C and Go share, made from the C by bpf2go.
+type (
+	Points    = sharedPoints
+	AddrSet   = sharedAddrSet
+	MapLayout = sharedGoMapLayout
+	Sampling  = sharedSampling
+	SpanHead  = sharedSpanHead
+	SpanKey   = sharedSpanKey
+)
+
+const (
+	BranchAny      = uint8(sharedBranchBRANCH_ANY)
+	BranchTaken    = uint8(sharedBranchBRANCH_TAKEN)
+	BranchNotTaken = uint8(sharedBranchBRANCH_NOT_TAKEN)
+
+	PlaceRegister = uint8(sharedPlacePLACE_REGISTER)
+	PlaceStack    = uint8(sharedPlacePLACE_STACK)
+
+	SamplerAlwaysOn  = uint32(sharedSamplerRootSAMPLER_ALWAYS_ON)
+	SamplerAlwaysOff = uint32(sharedSamplerRootSAMPLER_ALWAYS_OFF)
+	SamplerRatio     = uint32(sharedSamplerRootSAMPLER_RATIO)
+)
+
+// Absent is the offset of a field that a binary does not have.
+const Absent = int64(-1)
+
+// Losses counts, since the start of the agent, what the kernel side did not deliver whole.
+type Losses struct {
+	RingFull    uint64 // spans lost: the ring buffer was full
+	MapFull     uint64 // spans lost: too many operations in flight
+	Read        uint64 // spans lost: the target's memory was not readable
+	Unsupported uint64 // operations of a kind that has no probe yet
+	Unsampled   uint64 // operations that the sampler left out
+	Truncated   uint64 // pieces of text that were cut
+	Headers     uint64 // header maps too large to search
+}
+
+func (l *Losses) set(kind sharedLoss, n uint64) {
+	switch kind {
+	case sharedLossLOSS_RING_FULL:
+		l.RingFull = n
+	case sharedLossLOSS_MAP_FULL:
+		l.MapFull = n
+	case sharedLossLOSS_READ:
+		l.Read = n
+	case sharedLossLOSS_UNSUPPORTED:
+		l.Unsupported = n
+	case sharedLossLOSS_UNSAMPLED:
+		l.Unsampled = n
+	case sharedLossLOSS_TRUNCATED:
+		l.Truncated = n
+	case sharedLossLOSS_HEADERS:
+		l.Headers = n
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/remora-agent/remora/bpf"
+	"github.com/remora-agent/remora/export"
+	"github.com/remora-agent/remora/internal/agent"
+	"github.com/remora-agent/remora/process"
+)
+
+func agentCommand() *cobra.Command {
+	var exe, pids []string
+	var listen string
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Trace programs until stopped",
+		Long: `Trace every process that matches, those that run and those that start later, until SIGINT or SIGTERM.
+
+Where traces go is said by the OpenTelemetry variables: OTEL_TRACES_EXPORTER (otlp, console, none; default otlp),
+OTEL_EXPORTER_OTLP_ENDPOINT (default http://localhost:4318), OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and so on.
+docs/configuration.md lists them all.`,
+		Example: "  remora agent --exe /usr/bin/server --exe '/opt/shop/bin/*'\n  remora agent --pid 4711",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			selector, err := process.ParseSelector(
+				orList(exe, "OTEL_GO_AUTO_TARGET_EXE"), orList(pids, "OTEL_GO_AUTO_TARGET_PID"))
+			if err != nil {
+				return err
+			}
+			if len(selector.Exe)+len(selector.PIDs) == 0 {
+				return errors.New("no target: name one with --exe PATH-OR-GLOB or --pid N (or OTEL_GO_AUTO_TARGET_EXE, OTEL_GO_AUTO_TARGET_PID)")
+			}
+			cfg, err := config("otlp", listen)
+			if err != nil || cfg.Export.Disabled {
+				return err
+			}
+			cfg.Selector = selector
+			for _, pid := range selector.PIDs {
+				if _, err := process.NewFS(cfg.ProcRoot).Process(pid); err != nil {
+					return fmt.Errorf("cannot trace process %d: %w", pid, err)
+				}
+			}
+			a, err := agent.New(cfg)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return a.Run(ctx)
+		},
+	}
+	cmd.Flags().StringArrayVar(&exe, "exe", nil, "trace this `program`: a path or glob, or a name without slash; repeatable")
+	cmd.Flags().StringArrayVar(&pids, "pid", nil, "trace the process with this `ID`; repeatable")
+	listenFlag(cmd, &listen, "127.0.0.1:9465")
+	return cmd
+}
+
+func listenFlag(cmd *cobra.Command, listen *string, standard string) {
+	if s := os.Getenv("REMORA_LISTEN"); s != "" {
+		standard = s
+	}
+	cmd.Flags().StringVar(listen, "listen", standard, "`address` of /metrics, /healthz and /readyz, or none; also REMORA_LISTEN")
+}
+
+// orList is the flag's values, else the variable's, which are separated by commas.
+func orList(flag []string, variable string) []string {
+	if s := os.Getenv(variable); len(flag) == 0 && s != "" {
+		return strings.Split(s, ",")
+	}
+	return flag
+}
+
+// config is what agent and run have in common.
+func config(exporters, listen string) (agent.Config, error) {
+	log, err := logger()
+	if err != nil {
+		return agent.Config{}, err
+	}
+	cfg := agent.Config{
+		ProcRoot: "/proc", Interval: 250 * time.Millisecond, Version: version, Getenv: os.Getenv, Listen: listen, Log: log,
+	}
+	if listen == "none" {
+		cfg.Listen = ""
+	}
+	if cfg.Export, err = export.ConfigFromEnv(os.Getenv, exporters); err != nil {
+		return agent.Config{}, err
+	}
+	if cfg.Sampler, err = export.SamplerFromEnv(os.Getenv); err != nil {
+		return agent.Config{}, err
+	}
+	if cfg.Export.Disabled {
+		log.Info("disabled by OTEL_SDK_DISABLED")
+		return cfg, nil
+	}
+	kernel := bpf.Probe()
+	for _, needed := range []error{kernel.BPF(), kernel.RingBuffer(), kernel.Uprobes()} {
+		if needed != nil {
+			return agent.Config{}, needed
+		}
+	}
+	cfg.Kernel = agent.Kernel{UprobeMulti: kernel.UprobeMulti() == nil, AttachCookie: kernel.AttachCookie() == nil}
+	return cfg, nil
+}
+
+// logger writes to stderr: for people to a terminal, else JSON. OTEL_LOG_LEVEL sets the level.
+func logger() (*zap.Logger, error) {
+	cfg := zap.NewProductionConfig()
+	cfg.Sampling = nil
+	cfg.DisableCaller, cfg.DisableStacktrace = true, true
+	cfg.EncoderConfig.TimeKey = "time"
+	cfg.EncoderConfig.EncodeTime = zapTime
+	if terminal(os.Stderr) {
+		cfg.Encoding = "console"
+	}
+	if s := os.Getenv("OTEL_LOG_LEVEL"); s != "" {
+		level, err := zap.ParseAtomicLevel(s)
+		if err != nil {
+			return nil, fmt.Errorf("OTEL_LOG_LEVEL=%q: want debug, info, warn or error", s)
+		}
+		cfg.Level = level
+	}
+	return cfg.Build()
+}

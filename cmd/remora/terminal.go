@@ -1,0 +1,15 @@
+package main
+
+import (
+	"os"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/term"
+)
+
+func terminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+func zapTime(t time.Time, enc zapcore.PrimitiveArrayEncoder) {
+	enc.AppendString(t.UTC().Format("2006-01-02T15:04:05.000Z"))
+}

@@ -1,0 +1,98 @@
+package export
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/testing/protocmp"
+)
+
+// grpcReceiver answers every export alike and keeps the spans.
+type grpcReceiver struct {
+	coltracepb.UnimplementedTraceServiceServer
+	response *coltracepb.ExportTraceServiceResponse
+	err      error
+	mu       sync.Mutex
+	spans    []*tracepb.Span
+}
+
+func (g *grpcReceiver) Export(_ context.Context, r *coltracepb.ExportTraceServiceRequest) (*coltracepb.ExportTraceServiceResponse, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, rs := range r.ResourceSpans {
+		for _, ss := range rs.ScopeSpans {
+			g.spans = append(g.spans, ss.Spans...)
+		}
+	}
+	return g.response, g.err
+}
+
+func TestOTLPOverGRPC(t *testing.T) {
+	tests := []struct {
+		name     string
+		response *coltracepb.ExportTraceServiceResponse
+		err      error
+		exported uint64
+		want     string
+	}{
+		{"accepted", &coltracepb.ExportTraceServiceResponse{}, nil, 5, ""},
+		{"some rejected", &coltracepb.ExportTraceServiceResponse{PartialSuccess: &coltracepb.ExportTracePartialSuccess{
+			RejectedSpans: 2, ErrorMessage: "too old",
+		}}, nil, 3, "the receiver rejected spans: too old"},
+		{"refused", nil, status.Error(codes.PermissionDenied, "who are you?"), 0, "gRPC PermissionDenied: who are you? (set the credentials in OTEL_EXPORTER_OTLP_HEADERS)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			checkGoroutines(t)
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec := &grpcReceiver{response: tt.response, err: tt.err}
+			s := grpc.NewServer()
+			coltracepb.RegisterTraceServiceServer(s, rec)
+			go func() { _ = s.Serve(listener) }()
+			t.Cleanup(s.Stop)
+
+			p := newObserved(t, map[string]string{
+				"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+				"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + listener.Addr().String(),
+			})
+			p.Add(shop, netHTTP, testSpans(5)...)
+			err = p.Shutdown(within(t, 5*time.Second))
+			checkStats(t, p, 5, tt.exported)
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Shutdown: %v, want %q", err, tt.want)
+			}
+			if diff := cmp.Diff(testSpans(5), rec.spans, protocmp.Transform()); diff != "" {
+				t.Errorf("received (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOTLPOverGRPCDeadEndpoint(t *testing.T) {
+	checkGoroutines(t)
+	p := newObserved(t, map[string]string{
+		"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+		"OTEL_BSP_EXPORT_TIMEOUT":     "300",
+	})
+	p.Add(shop, netHTTP, testSpans(5)...)
+	err := p.Shutdown(within(t, 5*time.Second))
+	if err == nil || !strings.Contains(err.Error(), "connection refused") ||
+		!strings.Contains(err.Error(), "is a collector listening there? set OTEL_EXPORTER_OTLP_ENDPOINT") {
+		t.Errorf("Shutdown: %v", err)
+	}
+	checkStats(t, p, 5, 0)
+}

@@ -1,0 +1,124 @@
+package export
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+)
+
+// Delays between the attempts of one upload. The client's own first delay, 5 s, is long for a receiver that restarts.
+const (
+	retryInitial = time.Second
+	retryMax     = 5 * time.Second
+)
+
+// otlp sends batches with one of OpenTelemetry's clients, which encode, compress and retry.
+type otlp struct {
+	client   otlptrace.Client
+	endpoint string        // for messages
+	timeout  time.Duration // for one batch, retries included
+	status   *lastStatus   // nil for gRPC, whose errors tell the status
+}
+
+// newOTLP starts the client that the configuration asks for.
+func newOTLP(cfg Config) (*otlp, error) {
+	o := &otlp{endpoint: cfg.otlp.endpoint, timeout: cfg.ExportTimeout}
+	if cfg.otlp.protocol == protocolGRPC {
+		o.client = otlptracegrpc.NewClient(grpcOptions(cfg)...)
+	} else {
+		o.status = newLastStatus(cfg.otlp.tls)
+		o.client = otlptracehttp.NewClient(
+			// A transport of our own, for the answer's status and so that Shutdown can close its connections.
+			otlptracehttp.WithHTTPClient(&http.Client{Transport: o.status, Timeout: cfg.otlp.timeout}),
+			otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
+				Enabled: true, InitialInterval: retryInitial, MaxInterval: retryMax, MaxElapsedTime: cfg.ExportTimeout,
+			}),
+		)
+	}
+	// Neither client connects here, so there is nothing to wait for.
+	if err := o.client.Start(context.Background()); err != nil {
+		return nil, fmt.Errorf("cannot start the OTLP client for %s: %w", o.endpoint, err)
+	}
+	return o, nil
+}
+
+func grpcOptions(cfg Config) []otlptracegrpc.Option {
+	options := []otlptracegrpc.Option{otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{
+		Enabled: true, InitialInterval: retryInitial, MaxInterval: retryMax, MaxElapsedTime: cfg.ExportTimeout,
+	})}
+	if cfg.otlp.insecure {
+		// The specified default endpoint is http://localhost:4317; the client's is https.
+		options = append(options, otlptracegrpc.WithInsecure())
+	}
+	return options
+}
+
+// send uploads one batch. It returns when the receiver has answered, or the batch's time is up, or ctx is done.
+func (o *otlp) send(ctx context.Context, batch []item) outcome {
+	if len(batch) == 0 {
+		return outcome{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	if o.status != nil {
+		o.status.code.Store(0)
+	}
+	err := o.client.UploadTraces(ctx, group(batch))
+	if err == nil {
+		return outcome{exported: len(batch)}
+	}
+	if rejected, message, ok := partialSuccess(err); ok {
+		rejected = min(max(rejected, 0), len(batch))
+		return outcome{exported: len(batch) - rejected, failed: rejected, err: rejectedError(o.endpoint, rejected, message)}
+	}
+	code := 0
+	if o.status != nil {
+		code = int(o.status.code.Load())
+	}
+	return outcome{failed: len(batch), err: uploadError(o.endpoint, code, o.timeout, err)}
+}
+
+// finish ends the client and its connections; nothing is buffered here.
+func (o *otlp) finish(ctx context.Context) outcome {
+	// Stop only fails when ctx is done already, and the client is stopped all the same.
+	_ = o.client.Stop(ctx)
+	if o.status != nil {
+		o.status.CloseIdleConnections()
+	}
+	return outcome{}
+}
+
+// lastStatus is an HTTP transport that remembers the status code of the last answer; the client's errors leave it out when
+// the answer asks for a retry.
+type lastStatus struct {
+	*http.Transport
+	code atomic.Int32
+}
+
+func newLastStatus(tlsConfig *tls.Config) *lastStatus {
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		TLSClientConfig:     tlsConfig,
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: 10 * time.Second,
+		IdleConnTimeout:     90 * time.Second,
+	}
+	return &lastStatus{Transport: t}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (l *lastStatus) RoundTrip(r *http.Request) (*http.Response, error) {
+	l.code.Store(0)
+	response, err := l.Transport.RoundTrip(r)
+	if err == nil {
+		l.code.Store(int32(response.StatusCode))
+	}
+	return response, err
+}

@@ -1,0 +1,212 @@
+// Package agent is the run loop: a target appears, its binary is analysed, programs are attached, events become spans and
+// go out, the target leaves.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/remora-agent/remora/bpf"
+	"github.com/remora-agent/remora/export"
+	"github.com/remora-agent/remora/probes"
+	"github.com/remora-agent/remora/probes/all"
+	"github.com/remora-agent/remora/process"
+)
+
+// Config is all that an Agent needs. It reads no global state but the machine's.
+type Config struct {
+	Selector process.Selector
+	ProcRoot string        // "/proc"
+	Interval time.Duration // between looks for new targets
+	Version  string        // of Remora
+	Getenv   func(string) string
+	Export   export.Config
+	Sampler  export.Sampler
+	Listen   string // address of /metrics, /healthz, /readyz; "" for none
+	Kernel   Kernel
+	Log      *zap.Logger
+}
+
+// Kernel is what the agent must know of it.
+type Kernel struct{ UprobeMulti, AttachCookie bool }
+
+const (
+	drainInterval = 50 * time.Millisecond // between reads of the ring buffer
+	ringBytes     = 4 << 20               // 80 MB of events a second with the interval above
+	inFlight      = 20000                 // operations under way at once, per library
+	trialInterval = time.Second
+	shutdownTime  = 10 * time.Second // for the last spans to go out
+)
+
+// Agent traces processes until its context ends.
+type Agent struct {
+	cfg      Config
+	fs       process.FS
+	scanner  *process.Scanner
+	runtime  *bpf.Runtime
+	reader   *bpf.Reader
+	pipeline *export.Pipeline
+	clock    *export.Clock
+	probes   []probes.Probe
+	decoders []probes.Decoder
+	programs *programs
+	targets  *targets
+	counters counters
+	metrics  *metrics
+	host     string
+	boot     time.Time
+	nextID   uint64
+}
+
+// New prepares an agent; nothing is attached yet. The caller must call Run or Close.
+func New(cfg Config) (_ *Agent, err error) {
+	a := &Agent{
+		cfg:     cfg,
+		fs:      process.NewFS(cfg.ProcRoot),
+		clock:   export.NewClock(),
+		probes:  all.Probes(),
+		targets: newTargets(),
+		host:    hostname(),
+	}
+	a.scanner = process.NewScanner(a.fs, cfg.Selector)
+	if a.boot, err = a.fs.BootTime(); err != nil {
+		return nil, err
+	}
+	for _, p := range a.probes {
+		d, err := p.NewDecoder(cfg.Getenv)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Name, err)
+		}
+		a.decoders = append(a.decoders, d)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	a.metrics = newMetrics(a)
+	if a.runtime, err = bpf.Open(bpf.Options{
+		RingBytes:    ringBytes,
+		InFlight:     inFlight,
+		UprobeMulti:  cfg.Kernel.UprobeMulti,
+		AttachCookie: cfg.Kernel.AttachCookie,
+		Sampling:     sampling(cfg.Sampler),
+	}); err != nil {
+		return nil, err
+	}
+	a.programs = newPrograms(a.runtime, a.probes)
+	if a.reader, err = a.runtime.NewReader(); err != nil {
+		return nil, err
+	}
+	if a.pipeline, err = export.New(cfg.Export, export.OnExport(a.onExport)); err != nil {
+		return nil, err
+	}
+	if err = a.metrics.listen(cfg.Listen); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func sampling(s export.Sampler) bpf.Sampling {
+	out := bpf.Sampling{Threshold: s.Threshold}
+	switch s.Root {
+	case export.AlwaysOn:
+		out.Root = bpf.SamplerAlwaysOn
+	case export.AlwaysOff:
+		out.Root = bpf.SamplerAlwaysOff
+	case export.Ratio:
+		out.Root = bpf.SamplerRatio
+	}
+	if s.ParentBased {
+		out.ParentBased = 1
+	}
+	return out
+}
+
+// Run traces until ctx ends, and returns when the last spans are out: nil, or an error that says what was lost.
+func (a *Agent) Run(ctx context.Context) error {
+	scan := time.NewTicker(a.cfg.Interval)
+	drain := time.NewTicker(drainInterval)
+	trials := time.NewTicker(trialInterval)
+	defer scan.Stop()
+	defer drain.Stop()
+	defer trials.Stop()
+	if err := a.scan(); err != nil {
+		return errors.Join(err, a.Close())
+	}
+	a.metrics.ready.Store(true)
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return a.Close()
+		case <-scan.C:
+			err = a.scan()
+		case <-drain.C:
+			err = a.drain()
+		case <-trials.C:
+			a.programs.tryAll(a.cfg.Log)
+		}
+		if err != nil {
+			return errors.Join(err, a.Close())
+		}
+	}
+}
+
+// scan attaches to targets that appeared and lets go of those that left.
+func (a *Agent) scan() error {
+	appeared, gone, err := a.scanner.Scan()
+	if err != nil {
+		return fmt.Errorf("cannot look for targets: %w", err)
+	}
+	for _, p := range gone {
+		a.release(p)
+	}
+	for _, p := range appeared {
+		a.trace(p)
+	}
+	a.targets.sweep(a.finish)
+	return nil
+}
+
+// Close detaches everything, sends what is left, and frees all. It may be called in any state, once.
+func (a *Agent) Close() error {
+	var errs []error
+	for _, t := range a.targets.all() {
+		a.detach(t)
+	}
+	if a.reader != nil {
+		errs = append(errs, a.drain(), a.reader.Close())
+	}
+	for _, t := range a.targets.all() {
+		a.finish(t)
+	}
+	if a.pipeline != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		errs = append(errs, a.pipeline.Shutdown(ctx))
+		cancel()
+	}
+	if a.metrics != nil {
+		errs = append(errs, a.metrics.close())
+	}
+	if a.runtime != nil {
+		errs = append(errs, a.runtime.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// onExport logs a failing exporter once per cause, and that it works again.
+func (a *Agent) onExport(exporter string, spans int, d time.Duration, err error) {
+	a.metrics.exported(exporter, d)
+	if a.counters.newCause(exporter, err) {
+		if err != nil {
+			a.cfg.Log.Error(err.Error(), zap.String("exporter", exporter), zap.Int("spans_lost", spans))
+		} else {
+			a.cfg.Log.Info("spans are exported again", zap.String("exporter", exporter))
+		}
+	}
+}

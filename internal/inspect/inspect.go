@@ -1,0 +1,151 @@
+// Package inspect reports what Remora would trace in a binary, and why not the rest. It needs no privileges.
+package inspect
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/remora-agent/remora/internal/plan"
+	"github.com/remora-agent/remora/probes"
+	"github.com/remora-agent/remora/process"
+)
+
+// States of a probe in a binary.
+const (
+	Ready     = "ready"
+	Off       = "off"
+	NotLinked = "not linked"
+)
+
+// Report is what `remora inspect --json` prints.
+type Report struct {
+	Path         string   `json:"path"`
+	Arch         string   `json:"arch"`
+	PIE          bool     `json:"pie"`
+	GoVersion    string   `json:"go_version"`
+	MainPackage  string   `json:"main_package,omitempty"`
+	Module       Module   `json:"module"`
+	Dependencies []Module `json:"dependencies,omitempty"`
+	Probes       []Probe  `json:"probes"`
+}
+
+// Module is a Go module; Replace is what stands in for it.
+type Module struct {
+	Path    string  `json:"path,omitempty"`
+	Version string  `json:"version,omitempty"`
+	Replace *Module `json:"replace,omitempty"`
+}
+
+// Probe is one probe in this binary.
+type Probe struct {
+	Name     string    `json:"name"`
+	Library  string    `json:"library"`
+	State    string    `json:"state"`
+	Reason   string    `json:"reason,omitempty"`
+	Programs []Program `json:"programs,omitempty"`
+}
+
+// Program is one BPF program with its points, or why it has none.
+type Program struct {
+	Name     string  `json:"name"`
+	Optional bool    `json:"optional,omitempty"`
+	Trial    bool    `json:"trial,omitempty"` // detached again where it proves useless
+	Points   []Point `json:"points,omitempty"`
+	Reason   string  `json:"reason,omitempty"`
+}
+
+// Point is one uprobe.
+type Point struct {
+	Function    string       `json:"function"`
+	Address     uint64       `json:"address"` // link-time
+	Offset      uint64       `json:"offset"`  // in the file
+	Instruction string       `json:"instruction"`
+	Cost        process.Cost `json:"cost"` // "emulated" or "stepped"
+	Why         string       `json:"why"`
+}
+
+// Binary reports on a binary.
+func Binary(b *process.Binary, list []probes.Probe) Report {
+	r := Report{
+		Path: b.Path, Arch: b.Arch, PIE: b.PIE, GoVersion: b.GoVersion, MainPackage: b.MainPackage, Module: module(b.Main),
+	}
+	for _, d := range b.Deps {
+		r.Dependencies = append(r.Dependencies, module(d))
+	}
+	for _, p := range list {
+		r.Probes = append(r.Probes, probe(plan.Make(b, p)))
+	}
+	return r
+}
+
+func module(m process.Module) Module {
+	out := Module{Path: m.Path, Version: m.Version}
+	if m.Replace != nil {
+		replace := module(*m.Replace)
+		out.Replace = &replace
+	}
+	return out
+}
+
+func probe(p plan.Plan) Probe {
+	out := Probe{Name: p.Probe.Name, Library: p.Probe.Library, State: Ready, Reason: p.Summary()}
+	switch {
+	case errors.Is(p.Err, plan.ErrNotLinked):
+		out.State = NotLinked
+		return out
+	case p.Err != nil:
+		out.State = Off
+	}
+	for _, program := range p.Programs {
+		prog := Program{Name: program.Name, Optional: program.Optional, Trial: program.Trial != nil}
+		if program.Err != nil {
+			prog.Reason = strings.ReplaceAll(program.Err.Error(), "\n", "; ")
+		}
+		for _, point := range program.Points {
+			prog.Points = append(prog.Points, Point{
+				Function: point.Func.Name, Address: point.Addr, Offset: point.Offset,
+				Instruction: point.Asm, Cost: point.Cost, Why: point.Why,
+			})
+		}
+		out.Programs = append(out.Programs, prog)
+	}
+	return out
+}
+
+// WriteText writes the report for people.
+func (r Report) WriteText(w io.Writer) error {
+	kind := "executable at a fixed address"
+	if r.PIE {
+		kind = "position-independent executable"
+	}
+	version := r.GoVersion
+	if version == "" {
+		version = "Go of unknown version (no build info)"
+	}
+	fmt.Fprintf(w, "%s\n  %s, %s, %s\n", r.Path, version, r.Arch, kind)
+	if r.MainPackage != "" {
+		fmt.Fprintf(w, "  package %s of module %s, %d dependencies\n", r.MainPackage, strings.TrimSpace(r.Module.Path+" "+r.Module.Version), len(r.Dependencies))
+	}
+	for _, p := range r.Probes {
+		fmt.Fprintf(w, "\n%s: %s\n", p.Name, p.State)
+		if p.Reason != "" && p.State != NotLinked {
+			fmt.Fprintf(w, "  because: %s\n", p.Reason)
+		}
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, program := range p.Programs {
+			for _, point := range program.Points {
+				fmt.Fprintf(table, "  %s\t%s\t%#x\t%s\t%s\t%s\n", program.Name, point.Function, point.Address, point.Instruction, point.Cost, point.Why)
+			}
+			if program.Reason != "" {
+				fmt.Fprintf(table, "  %s\tcannot be placed: %s\n", program.Name, program.Reason)
+			}
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/remora-agent/remora/bpf"
+	"github.com/remora-agent/remora/probes"
+	"github.com/remora-agent/remora/process"
+)
+
+// resolve finds a constant's value in the binary. A missing optional field is bpf.Absent, never 0.
+func resolve(b *process.Binary, c probes.Constant) (any, error) {
+	switch of := c.Of.(type) {
+	case probes.Field:
+		return field(b, probes.Fields{of}, c.Optional)
+	case probes.Fields:
+		return field(b, of, c.Optional)
+	case probes.Itabs:
+		return addresses(b.Itabs(of.Interface, of.Concrete), c.Optional, fmt.Sprintf("no itab of %s for %s", of.Concrete, of.Interface))
+	case probes.Types:
+		var all []uint64
+		for _, name := range of {
+			all = append(all, b.TypeAddrs(name)...)
+		}
+		return addresses(all, c.Optional, "no type of "+fmt.Sprint(of))
+	case probes.MapOf:
+		l, err := b.Map(string(of))
+		if err != nil {
+			return nil, err
+		}
+		return mapLayout(l), nil
+	}
+	return nil, fmt.Errorf("constant %s: a source of unknown kind %T", c.Name, c.Of)
+}
+
+func field(b *process.Binary, alternatives probes.Fields, optional bool) (int64, error) {
+	var first error
+	for _, f := range alternatives {
+		path, err := b.Field(f.Type, f.Path)
+		if err == nil {
+			if offset, ok := path.Inline(); ok {
+				return int64(offset), nil
+			}
+			err = fmt.Errorf("%s.%s leads through a pointer", f.Type, f.Path)
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	if optional {
+		return bpf.Absent, nil
+	}
+	return 0, first
+}
+
+func addresses(addrs []uint64, optional bool, missing string) (bpf.AddrSet, error) {
+	var set bpf.AddrSet
+	if len(addrs) == 0 && !optional {
+		return set, fmt.Errorf("%s in the program", missing)
+	}
+	set.N = uint64(copy(set.Addr[:], addrs))
+	if len(addrs) > len(set.Addr) && !optional {
+		return set, fmt.Errorf("%d addresses where %d have room", len(addrs), len(set.Addr))
+	}
+	return set, nil
+}

@@ -1,0 +1,248 @@
+// Package plan says what of a probe can be placed in one binary: where its programs go, with which constants, and what is
+// missing and why. It attaches nothing; `remora inspect` prints plans, the agent carries them out.
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/remora-agent/remora/bpf"
+	"github.com/remora-agent/remora/probes"
+	"github.com/remora-agent/remora/process"
+)
+
+// ErrNotLinked is the cause when a binary does not have the library at all, which is no fault.
+var ErrNotLinked = errors.New("the program does not contain the library")
+
+// Plan is one probe in one binary.
+type Plan struct {
+	Probe     probes.Probe
+	Programs  []Program
+	Constants map[string]any // for bpf.Runtime.Load
+	// Err says why the whole probe is off, nil if it can be attached.
+	Err error
+}
+
+// Program is one program of the probe.
+type Program struct {
+	probes.Program
+	Points []Point
+	Err    error // why it cannot be placed; of an optional program no fault of the probe
+}
+
+// Point is a place in the file.
+type Point struct {
+	process.Point
+	Func   process.Function
+	Offset uint64 // in bytes from the start of the file
+}
+
+// Without names the programs that are left out.
+func (p *Plan) Without() []string {
+	var names []string
+	for _, program := range p.Programs {
+		if program.Err != nil {
+			names = append(names, program.Name)
+		}
+	}
+	return names
+}
+
+// Make plans a probe for a binary.
+func Make(b *process.Binary, probe probes.Probe) Plan {
+	plan := Plan{Probe: probe, Constants: map[string]any{}}
+	found := false
+	for _, program := range probe.Programs {
+		points, err := place(b, program)
+		plan.Programs = append(plan.Programs, Program{Program: program, Points: points, Err: err})
+		found = found || len(points) > 0
+		if err == nil {
+			plan.Constants[program.Name+"_points"] = constantOf(points)
+		} else if !program.Optional {
+			plan.Err = errors.Join(plan.Err, err)
+		}
+	}
+	if !found {
+		plan.Err = absent(b, probe)
+		return plan
+	}
+	for _, c := range probe.Constants {
+		value, err := resolve(b, c)
+		if err != nil {
+			plan.Err = errors.Join(plan.Err, err)
+			continue
+		}
+		plan.Constants[c.Name] = value
+	}
+	return plan
+}
+
+// absent tells a library that is not linked from one whose functions cannot be found.
+func absent(b *process.Binary, probe probes.Probe) error {
+	if len(b.Functions(probe.Library+".*")) == 0 {
+		return fmt.Errorf("%s: %w", probe.Library, ErrNotLinked)
+	}
+	var errs []error
+	for _, program := range probe.Programs {
+		_, err := place(b, program)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// place finds the points of a program: those of the first site that the binary has.
+func place(b *process.Binary, program probes.Program) ([]Point, error) {
+	var errs []error
+	for _, site := range program.Sites {
+		functions, err := find(b, site)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		points, err := pointsOf(b, site, functions)
+		if err == nil {
+			err = checkPoints(points)
+		}
+		if err == nil {
+			return points, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// find returns the functions of a site.
+func find(b *process.Binary, site probes.Site) ([]process.Function, error) {
+	all := b.Functions(site.Func)[site.Func]
+	if len(all) == 0 {
+		if b.InlinedOnly(site.Func) {
+			return nil, fmt.Errorf("%s is inlined wherever it is called", site.Func)
+		}
+		return nil, fmt.Errorf("the program has no function %s", site.Func)
+	}
+	if site.Calls == "" {
+		return all, nil
+	}
+	var callers []process.Function
+	for _, f := range all {
+		code, err := codeOf(b, f)
+		if err != nil {
+			return nil, err
+		}
+		for _, call := range code.Calls() {
+			if call.Name == site.Calls {
+				callers = append(callers, f)
+				break
+			}
+		}
+	}
+	if len(callers) == 0 {
+		return nil, fmt.Errorf("no function %s calls %s", site.Func, site.Calls)
+	}
+	return callers, nil
+}
+
+func codeOf(b *process.Binary, f process.Function) (process.Code, error) {
+	code, err := b.Code(f)
+	if err != nil {
+		return process.Code{}, err
+	}
+	return process.Code{Arch: b.Arch, Addr: f.Addr, Bytes: code, NameAt: func(addr uint64) string {
+		if callee, ok := b.FunctionAt(addr); ok && callee.Addr == addr {
+			return callee.Name
+		}
+		return ""
+	}}, nil
+}
+
+func pointsOf(b *process.Binary, site probes.Site, functions []process.Function) ([]Point, error) {
+	var points []Point
+	for _, f := range functions {
+		code, err := codeOf(b, f)
+		if err != nil {
+			return nil, err
+		}
+		found, err := pointsIn(code, site)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		for _, p := range found {
+			for i := range site.Results {
+				if l := p.Results[i]; !l.Known && !l.Const {
+					return nil, fmt.Errorf("%s: result word %d is at no known place at %#x", f.Name, i, p.Addr)
+				}
+			}
+			offset, ok := b.FileOffset(p.Addr)
+			if !ok {
+				return nil, fmt.Errorf("%s: address %#x is not in the file", f.Name, p.Addr)
+			}
+			points = append(points, Point{Point: p, Func: f, Offset: offset})
+		}
+	}
+	if len(points) == 0 {
+		return nil, fmt.Errorf("%s has no call of %s", site.Func, site.After)
+	}
+	return points, nil
+}
+
+func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
+	switch {
+	case site.After != "":
+		return code.AfterCall(site.After, site.Results)
+	case site.Return:
+		return code.Returns(site.Results)
+	}
+	p, err := code.Entry()
+	return []process.Point{p}, err
+}
+
+// checkPoints refuses what the BPF side could not tell apart: it knows a point by its place in its page.
+func checkPoints(points []Point) error {
+	if most := len(bpf.Points{}.At); len(points) > most {
+		return fmt.Errorf("%s needs %d probes, more than %d", points[0].Func.Name, len(points), most)
+	}
+	seen := map[uint64]bool{}
+	for _, p := range points {
+		if seen[p.Addr&0xfff] {
+			return fmt.Errorf("%s: two points at the same place of a page", p.Func.Name)
+		}
+		seen[p.Addr&0xfff] = true
+	}
+	return nil
+}
+
+// constantOf makes the programs' table of their points.
+func constantOf(points []Point) bpf.Points {
+	c := bpf.Points{N: uint64(len(points))}
+	for i, p := range points {
+		at := &c.At[i]
+		at.Addr, at.Cc = p.Addr, p.CC
+		switch p.When {
+		case process.Always:
+			at.Branch = bpf.BranchAny
+		case process.Taken:
+			at.Branch = bpf.BranchTaken
+		case process.NotTaken:
+			at.Branch = bpf.BranchNotTaken
+		}
+		for k, l := range p.Results[:min(len(p.Results), len(at.Results))] {
+			switch {
+			case !l.Known:
+			case l.Stack:
+				at.Results[k].Place, at.Results[k].Off = bpf.PlaceStack, int32(l.Off)
+			default:
+				at.Results[k].Place, at.Results[k].Reg = bpf.PlaceRegister, l.Machine
+			}
+		}
+	}
+	return c
+}
+
+// Summary is the plan's error in one line.
+func (p *Plan) Summary() string {
+	if p.Err == nil {
+		return ""
+	}
+	return strings.ReplaceAll(p.Err.Error(), "\n", "; ")
+}

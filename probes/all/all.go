@@ -1,0 +1,14 @@
+// Package all lists the probes. The agent, the tests and the tools range over it; there is no other list.
+package all
+
+import (
+	"github.com/remora-agent/remora/probes"
+	"github.com/remora-agent/remora/probes/nethttp"
+)
+
+// Probes returns every probe; its place in the list is the number in its events.
+func Probes() []probes.Probe {
+	return []probes.Probe{
+		nethttp.Server(),
+	}
+}

@@ -1,0 +1,102 @@
+package nethttp
+
+import (
+	"fmt"
+	"unsafe"
+
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"github.com/remora-agent/remora/bpf"
+	"github.com/remora-agent/remora/probes"
+)
+
+// Server instruments net/http's server for HTTP/1.0 and 1.1: a SERVER span per request, from the call of the handler until
+// its return or its panic.
+//
+// Its two traps are the entry of serverHandler.ServeHTTP and the first emulated instruction behind that call in (*conn).serve
+// (https://github.com/golang/go/blob/go1.26.0/src/net/http/server.go). The deferred function of (*conn).serve, once per
+// connection, sees the panics. A route costs a third trap where the matched request is out of reach at the end: see Trial.
+func Server() probes.Probe {
+	request := func(path string) probes.Field { return probes.Field{Type: "net/http.Request", Path: path} }
+	response := func(path string) probes.Field { return probes.Field{Type: "net/http.response", Path: path} }
+	return probes.Probe{
+		Name:     "net/http server",
+		Library:  "net/http",
+		Spec:     loadServer,
+		InFlight: serverMapHttpRequests,
+		Programs: []probes.Program{
+			{Name: serverProgServeHttp, Sites: []probes.Site{{Func: "net/http.serverHandler.ServeHTTP"}}},
+			{Name: serverProgServeHttpReturn, Sites: []probes.Site{
+				{Func: "net/http.(*conn).serve", After: "net/http.serverHandler.ServeHTTP"},
+			}},
+			{Name: serverProgServeUnwind, Sites: []probes.Site{
+				{Func: "net/http.(*conn).serve.func*", Calls: "runtime.gorecover"},
+			}},
+			{
+				Name:     serverProgMuxMatch,
+				Optional: true,
+				Trial:    &probes.Trial{Needed: serverVarRoutesNeeded, Spare: serverVarRoutesSpare, Missed: serverVarRoutesMissed},
+				Sites: []probes.Site{
+					{Func: "net/http.(*ServeMux).ServeHTTP", After: "net/http.(*ServeMux).findHandler", Results: 4},
+					{Func: "net/http.(*ServeMux).handler", Return: true, Results: 4},
+				},
+			},
+		},
+		Constants: []probes.Constant{
+			{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
+			{Name: serverVarG_panic, Of: probes.Field{Type: "runtime.g", Path: "_panic"}},
+			{Name: serverVarPanicArg, Of: probes.Field{Type: "runtime._panic", Path: "arg"}},
+			{Name: serverVarResponseItabs, Of: probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: "*net/http.response"}},
+			{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
+			{Name: serverVarRequestMethod, Of: request("Method")},
+			{Name: serverVarRequestHeader, Of: request("Header")},
+			{Name: serverVarRequestHost, Of: request("Host")},
+			{Name: serverVarRequestRemoteAddr, Of: request("RemoteAddr")},
+			{Name: serverVarRequestUri, Of: request("RequestURI")},
+			{Name: serverVarRequestTls, Of: request("TLS")},
+			{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor")},
+			{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor")},
+			{Name: serverVarRequestPattern, Of: request("Pattern"), Optional: true},
+			{Name: serverVarRequestPat, Of: request("pat"), Optional: true},
+			{Name: serverVarPatternStr, Of: probes.Field{Type: "net/http.pattern", Path: "str"}, Optional: true},
+			{Name: serverVarResponseConn, Of: response("conn")},
+			{Name: serverVarResponseStatus, Of: response("status")},
+			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader")},
+			{Name: serverVarResponseWritten, Of: response("written")},
+			{Name: serverVarConnHijacked, Of: probes.Field{Type: "net/http.conn", Path: "hijackedv"}},
+			{Name: serverVarTextTypes, Of: probes.Types(textTypes), Optional: true},
+		},
+		NewDecoder: newServerDecoder,
+	}
+}
+
+// fixed is how much of an event is always there.
+const fixed = unsafe.Offsetof(serverHttpServerEvent{}.Text) + unsafe.Offsetof(serverHttpServerEvent{}.Text.Data)
+
+func newServerDecoder(getenv func(string) string) (probes.Decoder, error) {
+	methods := knownMethods(getenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"))
+	var ev serverHttpServerEvent
+	return func(head *bpf.SpanHead, event []byte, target probes.Target) (*tracepb.Span, error) {
+		if err := probes.Event(&ev, event, fixed); err != nil {
+			return nil, fmt.Errorf("cannot decode a net/http server event: %w", err)
+		}
+		data := ev.Text.Data[:min(len(ev.Text.Data), len(event)-int(fixed), int(ev.Text.Used))]
+		text := func(t serverSpanText) string { return probes.Text(data, t.Off, t.Len) }
+		span := probes.NewSpan(head, tracepb.Span_SPAN_KIND_SERVER, target)
+		r := request{
+			event:         &ev,
+			method:        text(ev.Method),
+			requestTarget: text(ev.RequestTarget),
+			host:          text(ev.Host),
+			remoteAddr:    text(ev.RemoteAddr),
+			userAgent:     text(ev.UserAgent),
+			forwarded:     text(ev.Forwarded), forwardedFor: text(ev.ForwardedFor),
+			forwardedProto: text(ev.ForwardedProto), forwardedHost: text(ev.ForwardedHost),
+			traceState: text(ev.TraceState),
+			route:      route(text(ev.Route)),
+			panicText:  text(ev.PanicText),
+		}
+		r.fill(span, methods, target)
+		return span, nil
+	}, nil
+}

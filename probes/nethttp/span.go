@@ -1,0 +1,262 @@
+package nethttp
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"github.com/remora-agent/remora/probes"
+)
+
+// request is an event with its text.
+type request struct {
+	event                                                  *serverHttpServerEvent
+	method, requestTarget, host, remoteAddr, userAgent     string
+	forwarded, forwardedFor, forwardedProto, forwardedHost string
+	traceState, route, panicText                           string
+}
+
+// knownMethods follows the conventions: RFC 9110 and PATCH, unless the variable's list replaces them.
+func knownMethods(list string) []string {
+	if list == "" {
+		return []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE"}
+	}
+	methods := strings.Split(list, ",")
+	for i := range methods {
+		methods[i] = strings.TrimSpace(methods[i])
+	}
+	return methods
+}
+
+// fill writes the request into the span by the stable conventions for HTTP servers:
+// https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
+func (r *request) fill(span *tracepb.Span, methods []string, target probes.Target) {
+	a := probes.NewAttributes(16)
+	name := r.method
+	if slices.Contains(methods, r.method) {
+		a.String(string(semconv.HTTPRequestMethodKey), r.method)
+	} else {
+		name = "HTTP"
+		a.String(string(semconv.HTTPRequestMethodKey), "_OTHER")
+		a.String(string(semconv.HTTPRequestMethodOriginalKey), r.method)
+	}
+	span.Name = name
+	if r.route != "" {
+		span.Name = name + " " + r.route
+		a.String(string(semconv.HTTPRouteKey), r.route)
+	}
+	path, query := splitTarget(r.requestTarget)
+	forwarded := parseForwarded(r.forwarded)
+	a.String(string(semconv.URLPathKey), path)
+	if query != "" {
+		a.String(string(semconv.URLQueryKey), redactQuery(query))
+	}
+	a.String(string(semconv.URLSchemeKey), r.scheme(forwarded))
+	if address, port := splitHostPort(first(forwarded.host, firstOf(r.forwardedHost), r.host)); address != "" {
+		a.String(string(semconv.ServerAddressKey), address)
+		if port > 0 {
+			a.Int(string(semconv.ServerPortKey), port)
+		}
+	}
+	r.addClient(a, forwarded)
+	if r.event.ProtoMajor > 0 {
+		a.String(string(semconv.NetworkProtocolVersionKey), protocolVersion(r.event.ProtoMajor, r.event.ProtoMinor))
+	}
+	if r.userAgent != "" {
+		a.String(string(semconv.UserAgentOriginalKey), r.userAgent)
+	}
+	if len(span.ParentSpanId) > 0 && r.traceState != "" {
+		if state, err := trace.ParseTraceState(r.traceState); err == nil {
+			span.TraceState = state.String()
+		}
+	}
+	r.addOutcome(a, span, target)
+	span.Attributes = a.List()
+}
+
+func (r *request) scheme(f forwarded) string {
+	if s := first(f.proto, firstOf(r.forwardedProto)); s != "" {
+		return strings.ToLower(s)
+	}
+	if r.event.Tls != 0 {
+		return "https"
+	}
+	return "http"
+}
+
+// addClient: the client is the original one behind all proxies if they tell, else the peer of the connection.
+func (r *request) addClient(a *probes.Attributes, f forwarded) {
+	peer, peerPort := splitHostPort(r.remoteAddr)
+	if peer == "@" { // a Unix socket without a name
+		peer = ""
+	}
+	client, port := splitHostPort(first(f.client, firstOf(r.forwardedFor)))
+	if client == "" {
+		client, port = peer, peerPort
+	}
+	if client != "" {
+		a.String(string(semconv.ClientAddressKey), client)
+		if port > 0 {
+			a.Int(string(semconv.ClientPortKey), port)
+		}
+	}
+	if peer != "" {
+		a.String(string(semconv.NetworkPeerAddressKey), peer)
+		if peerPort > 0 {
+			a.Int(string(semconv.NetworkPeerPortKey), peerPort)
+		}
+	}
+}
+
+// addOutcome writes how the request ended: status code, body size, error.
+func (r *request) addOutcome(a *probes.Attributes, span *tracepb.Span, target probes.Target) {
+	ev := r.event
+	returned := ev.Ended == serverHttpEndHTTP_RETURNED
+	status := int64(ev.Status)
+	if ev.HeaderWritten == 0 {
+		status = 0 // nothing was sent: the handler unwound, or took the connection and may have answered by itself
+		if returned && ev.Hijacked == 0 {
+			status = 200 // net/http's answer to a handler that writes nothing
+		}
+	}
+	if status != 0 {
+		a.Int(string(semconv.HTTPResponseStatusCodeKey), status)
+	}
+	if returned && ev.Hijacked == 0 && r.method != "HEAD" {
+		a.Int(string(semconv.HTTPResponseBodySizeKey), ev.BodySize)
+	}
+	var errorType string
+	switch {
+	case ev.Ended == serverHttpEndHTTP_PANICKED && !r.aborted(target):
+		errorType = "panic"
+		span.Events = append(span.Events, r.exception(span.EndTimeUnixNano, target))
+	case ev.Ended == serverHttpEndHTTP_EXITED:
+		errorType = "runtime.Goexit"
+	case status >= 500:
+		errorType = strconv.FormatInt(status, 10)
+	}
+	if errorType != "" {
+		a.String(string(semconv.ErrorTypeKey), errorType)
+		span.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR}
+	}
+}
+
+func protocolVersion(major, minor uint8) string {
+	switch {
+	case major == 1 && minor == 1:
+		return "1.1"
+	case major == 1 && minor == 0:
+		return "1.0"
+	case minor == 0:
+		return strconv.Itoa(int(major))
+	}
+	return strconv.Itoa(int(major)) + "." + strconv.Itoa(int(minor))
+}
+
+// textTypes are types of panic values that are a string or point to a struct that begins with one, with what their Error
+// method says before it: https://github.com/golang/go/blob/go1.26.0/src/runtime/error.go
+var textTypes = []string{
+	"string", "*errors.errorString", "*fmt.wrapError", "*fmt.wrapErrors",
+	"runtime.errorString", "runtime.plainError", "runtime.errorAddressString",
+}
+
+func (r *request) panicType(target probes.Target) string {
+	name, _ := target.TypeName(r.event.PanicType)
+	return name
+}
+
+// aborted says whether the panic is http.ErrAbortHandler, by which a handler gives up on purpose.
+func (r *request) aborted(target probes.Target) bool {
+	return r.panicText == "net/http: abort Handler" && r.panicType(target) == "*errors.errorString"
+}
+
+func (r *request) exception(at uint64, target probes.Target) *tracepb.Span_Event {
+	a := probes.NewAttributes(2)
+	name := first(r.panicType(target), "panic")
+	a.String(string(semconv.ExceptionTypeKey), name)
+	if text := r.panicText; text != "" {
+		if name == "runtime.errorString" || name == "runtime.errorAddressString" {
+			text = "runtime error: " + text
+		}
+		a.String(string(semconv.ExceptionMessageKey), text)
+	}
+	return &tracepb.Span_Event{Name: "exception", TimeUnixNano: at, Attributes: a.List()}
+}
+
+// splitTarget takes path and query from a request target in any of its forms: /path?query, http://host/path, host:port, *.
+func splitTarget(target string) (path, query string) {
+	if !strings.HasPrefix(target, "/") {
+		if _, rest, ok := strings.Cut(target, "://"); ok {
+			slash := strings.IndexAny(rest, "/?")
+			if slash < 0 {
+				return "/", ""
+			}
+			target = rest[slash:]
+		} else if target != "*" {
+			return "", "" // CONNECT
+		}
+	}
+	path, query, _ = strings.Cut(target, "?")
+	return path, query
+}
+
+// redactQuery replaces the values that the conventions name as secrets.
+func redactQuery(query string) string {
+	if !strings.Contains(query, "ig") && !strings.Contains(query, "AWSAccessKeyId") && !strings.Contains(query, "X-Amz-") {
+		return query // the usual case: none of the names below is in it
+	}
+	params := strings.Split(query, "&")
+	for i, p := range params {
+		name, _, ok := strings.Cut(p, "=")
+		if !ok {
+			continue
+		}
+		switch name {
+		case "AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token":
+			params[i] = name + "=REDACTED"
+		}
+	}
+	return strings.Join(params, "&")
+}
+
+// route is the path part of a ServeMux pattern "[METHOD ][HOST]/[PATH]".
+func route(pattern string) string {
+	if i := strings.IndexByte(pattern, '/'); i >= 0 {
+		return pattern[i:]
+	}
+	return ""
+}
+
+// splitHostPort copes with what it finds: "host", "host:port", "[v6]:port", "[v6]", a bare IPv6 address. port 0: none.
+func splitHostPort(s string) (host string, port int64) {
+	host, text, err := net.SplitHostPort(s)
+	if err != nil {
+		return strings.Trim(s, "[]"), 0
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return host, 0
+	}
+	return host, int64(n)
+}
+
+// first returns the first that is not empty.
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// firstOf is the first element of a comma-separated header: what the first proxy wrote.
+func firstOf(list string) string {
+	s, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(s)
+}

@@ -1,0 +1,167 @@
+package process
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// maxBranches is how many points one RET may have; with more, one probe on the RET itself does less harm.
+const maxBranches = 8
+
+// Returns returns points that together cover every RET of the function, in the order of the RETs, each with where the
+// first results integer result words are.
+//
+// Best is an emulated branch, jump or NOP before the RET after which only straight-line code without calls runs, and
+// which shows every result word (a Location with Known or Const). If control reaches that code over several branches,
+// each is a point, and one branch can be two points with opposite When that lead to different places. If that is not
+// provable, the point is the RET itself: emulated on arm64, stepped on amd64; its Why gives the reason.
+//
+// A function that ends in a jump to another function returns there: such a tail call is no point. It fails if the
+// function cannot be decoded to its end, if a RET cannot be probed, or if the words do not fit in registers.
+func (c Code) Returns(results int) ([]Point, error) {
+	l, err := c.list()
+	if err != nil {
+		return nil, err
+	}
+	if l.err != nil {
+		return nil, fmt.Errorf("find returns: %w", l.err)
+	}
+	if results < 0 || results > len(l.arch.results) {
+		return nil, fmt.Errorf("find returns at %#x: %d results do not fit in registers", l.Addr, results)
+	}
+	var points []Point
+	for i := range l.insns {
+		if l.insns[i].kind != kindRet {
+			continue
+		}
+		ps, err := l.pointsOf(i, results)
+		if err != nil {
+			return nil, err
+		}
+		points = append(points, ps...)
+	}
+	return points, nil
+}
+
+// pointsOf returns the points of the RET at i.
+func (l *listing) pointsOf(ret, results int) ([]Point, error) {
+	w := returnWalk{listing: l, ret: ret, results: results}
+	why := "RET itself"
+	switch {
+	case l.insns[ret].cost == Emulated:
+	case l.tables:
+		why = "RET itself: an indirect jump may lead to it"
+	default:
+		if why = w.back(ret, nil); why == "" {
+			return w.merged(), nil
+		}
+		why = "RET itself: " + why
+	}
+	if l.insns[ret].refused {
+		return nil, fmt.Errorf("find returns: the kernel takes no probe on the RET at %#x", l.insns[ret].addr)
+	}
+	p := l.point(ret, why)
+	if l.delta[ret] == unknownDelta {
+		p.SPDelta = 0 // a RET takes the return address from where SP was at entry
+	}
+	p.Results = l.newTrace().findResults(results, p.SPDelta)
+	return []Point{p}, nil
+}
+
+// returnWalk goes backwards from a RET over all paths that lead to it.
+type returnWalk struct {
+	*listing
+	ret, results int
+	points       []Point
+}
+
+// back finds the points on the paths to instruction i, from which path leads on to the RET. It returns why there are
+// none, or "".
+func (w *returnWalk) back(i int, path []int) string {
+	path = append([]int{i}, path...)
+	if i == 0 {
+		return "no emulated instruction before it"
+	}
+	if len(path) > maxPath {
+		return "the code before it is too long"
+	}
+	in := &w.insns[i]
+	joined := w.targeted(in.addr, in.addr+1)
+	for b := 0; joined && b < len(w.insns); b++ {
+		from := &w.insns[b]
+		if (from.kind != kindBranch && from.kind != kindJump) || from.target != in.addr {
+			continue
+		}
+		when := Always
+		if from.kind == kindBranch {
+			when = Taken
+		}
+		if why := w.add(b, when, path); why != "" {
+			return why
+		}
+	}
+	if !w.fallsThrough(i - 1) {
+		if !joined {
+			return "nothing seen leads to it"
+		}
+		return ""
+	}
+	switch before := &w.insns[i-1]; {
+	case before.kind == kindBranch:
+		return w.add(i-1, NotTaken, path)
+	case before.kind == kindCall || before.kind == kindCallReg:
+		return "a call comes right before it"
+	case before.kind != kindOther:
+		return "an exclusive access comes before it"
+	case before.cost == Emulated:
+		return w.add(i-1, Always, path)
+	}
+	return w.back(i-1, path)
+}
+
+// maxPath is how many instructions there may be between a point and its RET.
+const maxPath = 64
+
+// add makes instruction i the point of the paths that go from it along path. It returns why it cannot, or "".
+func (w *returnWalk) add(i int, when When, path []int) string {
+	in := &w.insns[i]
+	if in.cost != Emulated || !w.usable(i) || when != Always && !in.flags {
+		return "the branch to it cannot be probed"
+	}
+	if len(w.points) == maxBranches {
+		return fmt.Sprintf("more than %d branches lead to it", maxBranches)
+	}
+	t := w.newTrace()
+	for _, k := range append([]int{i}, path...) {
+		t.step(k)
+	}
+	p := w.point(i, "before the return")
+	p.When = when
+	if when != Always {
+		p.CC = in.cc
+	}
+	p.Results = t.givenResults(w.results, w.delta[i])
+	for _, r := range p.Results {
+		if !r.Known && !r.Const {
+			return "a result comes from elsewhere than a register or the stack"
+		}
+	}
+	w.points = append(w.points, p)
+	return ""
+}
+
+// merged returns the points with the two ways of one branch made one where they do not differ.
+func (w *returnWalk) merged() []Point {
+	var points []Point
+next:
+	for _, p := range w.points {
+		for k := range points {
+			if q := &points[k]; q.Addr == p.Addr && q.When != p.When && reflect.DeepEqual(q.Results, p.Results) {
+				q.When, q.CC = Always, 0
+				continue next
+			}
+		}
+		points = append(points, p)
+	}
+	return points
+}
