@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/remora-agent/remora/internal/promtext"
 )
 
 // Remora returns the path of the program under test: $REMORA_BIN, or one built from the working tree.
@@ -133,7 +135,7 @@ func (a *Agent) Get(path string) int {
 // Metric returns the sum of a metric's series with these labels (`key=value`), 0 when there is none.
 func (a *Agent) Metric(t testing.TB, name string, labels ...string) float64 {
 	t.Helper()
-	m, err := ReadMetrics("http://" + a.listen + "/metrics")
+	m, err := promtext.Read("http://" + a.listen + "/metrics")
 	if err != nil {
 		t.Fatalf("read the agent's metrics: %v\n%s", err, a.Output())
 	}

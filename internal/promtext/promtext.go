@@ -1,4 +1,5 @@
-package testenv
+// Package promtext reads the text pages that Prometheus scrapes, as far as tests, demo and benchmark need them.
+package promtext
 
 import (
 	"bufio"
@@ -15,11 +16,11 @@ type Series struct {
 	Value  float64
 }
 
-// Metrics is a page of them.
-type Metrics []Series
+// Page is all series of a process.
+type Page []Series
 
-// ReadMetrics fetches a Prometheus text page.
-func ReadMetrics(url string) (Metrics, error) {
+// Read fetches the page at url.
+func Read(url string) (Page, error) {
 	resp, err := http.Get(url)
 	if err != nil {
 		return nil, err
@@ -28,10 +29,10 @@ func ReadMetrics(url string) (Metrics, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
 	}
-	var page Metrics
+	var page Page
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
-		s, ok, err := parseSeries(lines.Text())
+		s, ok, err := parse(lines.Text())
 		if err != nil {
 			return nil, err
 		}
@@ -42,8 +43,8 @@ func ReadMetrics(url string) (Metrics, error) {
 	return page, lines.Err()
 }
 
-// parseSeries reads `name{label="value",…} 1.5`; ok is false for comments and blank lines.
-func parseSeries(line string) (s Series, ok bool, err error) {
+// parse reads `name{label="value",…} 1.5`; ok is false for comments and blank lines.
+func parse(line string) (s Series, ok bool, err error) {
 	if line == "" || line[0] == '#' {
 		return Series{}, false, nil
 	}
@@ -82,9 +83,9 @@ func parseSeries(line string) (s Series, ok bool, err error) {
 }
 
 // Sum adds up the series of a name that have the given labels, each written as `key=value`.
-func (m Metrics) Sum(name string, labels ...string) float64 {
+func (p Page) Sum(name string, labels ...string) float64 {
 	sum := 0.0
-	for _, s := range m {
+	for _, s := range p {
 		if s.Name == name && s.has(labels) {
 			sum += s.Value
 		}
