@@ -5,20 +5,20 @@ import (
 	"unicode/utf8"
 )
 
-// kind is abi.Kind: https://github.com/golang/go/blob/go1.26.0/src/internal/abi/type.go#L48
-type kind uint8
+// typeKind is abi.Kind: https://github.com/golang/go/blob/go1.26.0/src/internal/abi/type.go#L48
+type typeKind uint8
 
 const (
-	kindArray         kind = 17
-	kindChan          kind = 18
-	kindFunc          kind = 19
-	kindInterface     kind = 20
-	kindMap           kind = 21
-	kindPointer       kind = 22
-	kindSlice         kind = 23
-	kindString        kind = 24
-	kindStruct        kind = 25
-	kindUnsafePointer kind = 26
+	kindArray         typeKind = 17
+	kindChan          typeKind = 18
+	kindFunc          typeKind = 19
+	kindInterface     typeKind = 20
+	kindMap           typeKind = 21
+	kindPointer       typeKind = 22
+	kindSlice         typeKind = 23
+	kindString        typeKind = 24
+	kindStruct        typeKind = 25
+	kindUnsafePointer typeKind = 26
 
 	kindMask = 1<<5 - 1 // the bits above were flags up to Go 1.25
 )
@@ -54,7 +54,7 @@ type descriptor struct {
 	addr      uint64
 	size      uint64 // of a value, bytes
 	flags     uint8
-	kind      kind
+	kind      typeKind
 	str       uint32 // offset of the type's string from types
 	ptrToThis uint32 // offset of the descriptor of *T from types, 0 if unknown
 }
@@ -76,7 +76,7 @@ func (md *moduledata) descriptor(im *image, addr uint64) (descriptor, bool) {
 		addr:      addr,
 		size:      le.Uint64(raw),
 		flags:     raw[20],
-		kind:      kind(raw[23] & kindMask),
+		kind:      typeKind(raw[23] & kindMask),
 		str:       le.Uint32(raw[40:]),
 		ptrToThis: le.Uint32(raw[44:]),
 	}

@@ -14,10 +14,6 @@ import (
 // https://github.com/golang/go/blob/go1.26.0/src/runtime/symtab.go#L578
 const functabEntry = 8
 
-// maxCode bounds how much of one function Code returns, in bytes. The largest
-// functions of real programs (generated parsers) have a few hundred thousand.
-const maxCode = 4 << 20
-
 // Function is one piece of code with a name of its own.
 type Function struct {
 	Name string

@@ -35,8 +35,9 @@ type MapLayout struct {
 	Groups, LengthMask uint64 // Swiss table
 	Ctrl               uint64 // Swiss group
 
-	B, Buckets, OldBuckets uint64 // old header; B is one byte
-	TopHash, Overflow      uint64 // old bucket
+	Flags, B            uint64 // old header, one byte each
+	Buckets, OldBuckets uint64
+	TopHash, Overflow   uint64 // old bucket
 
 	FirstKey, KeyStride   uint64
 	FirstElem, ElemStride uint64
@@ -141,6 +142,7 @@ func (b *Binary) readMapHeader(m *MapLayout) {
 	}
 	const header = "runtime.hmap"
 	m.Count = offset(header, "count", 0)
+	m.Flags = offset(header, "flags", 8)
 	m.B = offset(header, "B", 9)
 	m.Buckets = offset(header, "buckets", 16)
 	m.OldBuckets = offset(header, "oldbuckets", 24)

@@ -8,6 +8,14 @@
 #include <bpf/bpf_helpers.h>
 #include <stdbool.h>
 
+// LOAD_REG loads one register where the register to load is only known at run time. Of plain loads the compiler would make
+// one, at a variable offset into the context, which the verifier refuses.
+#define LOAD_REG(ctx, reg) ({ \
+	__u64 v; \
+	asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(v) : "r"(ctx), "i"(__builtin_offsetof(struct pt_regs, reg))); \
+	v; \
+})
+
 #if defined(__TARGET_ARCH_x86)
 
 struct pt_regs {
@@ -29,22 +37,22 @@ struct pt_regs {
 static __always_inline __u64 reg_value(struct pt_regs *ctx, __u8 n)
 {
 	switch (n) {
-	case 0: return ctx->ax;
-	case 1: return ctx->cx;
-	case 2: return ctx->dx;
-	case 3: return ctx->bx;
-	case 4: return ctx->sp;
-	case 5: return ctx->bp;
-	case 6: return ctx->si;
-	case 7: return ctx->di;
-	case 8: return ctx->r8;
-	case 9: return ctx->r9;
-	case 10: return ctx->r10;
-	case 11: return ctx->r11;
-	case 12: return ctx->r12;
-	case 13: return ctx->r13;
-	case 14: return ctx->r14;
-	default: return ctx->r15;
+	case 0: return LOAD_REG(ctx, ax);
+	case 1: return LOAD_REG(ctx, cx);
+	case 2: return LOAD_REG(ctx, dx);
+	case 3: return LOAD_REG(ctx, bx);
+	case 4: return LOAD_REG(ctx, sp);
+	case 5: return LOAD_REG(ctx, bp);
+	case 6: return LOAD_REG(ctx, si);
+	case 7: return LOAD_REG(ctx, di);
+	case 8: return LOAD_REG(ctx, r8);
+	case 9: return LOAD_REG(ctx, r9);
+	case 10: return LOAD_REG(ctx, r10);
+	case 11: return LOAD_REG(ctx, r11);
+	case 12: return LOAD_REG(ctx, r12);
+	case 13: return LOAD_REG(ctx, r13);
+	case 14: return LOAD_REG(ctx, r14);
+	default: return LOAD_REG(ctx, r15);
 	}
 }
 
@@ -86,24 +94,38 @@ struct pt_regs {
 
 static __always_inline __u64 reg_value(struct pt_regs *ctx, __u8 n)
 {
-	// Constant offsets only: the verifier refuses a variable one into the context.
 	switch (n) {
-	case 0: return ctx->regs[0];
-	case 1: return ctx->regs[1];
-	case 2: return ctx->regs[2];
-	case 3: return ctx->regs[3];
-	case 4: return ctx->regs[4];
-	case 5: return ctx->regs[5];
-	case 6: return ctx->regs[6];
-	case 7: return ctx->regs[7];
-	case 8: return ctx->regs[8];
-	case 9: return ctx->regs[9];
-	case 10: return ctx->regs[10];
-	case 11: return ctx->regs[11];
-	case 12: return ctx->regs[12];
-	case 13: return ctx->regs[13];
-	case 14: return ctx->regs[14];
-	default: return ctx->regs[15];
+	case 0: return LOAD_REG(ctx, regs[0]);
+	case 1: return LOAD_REG(ctx, regs[1]);
+	case 2: return LOAD_REG(ctx, regs[2]);
+	case 3: return LOAD_REG(ctx, regs[3]);
+	case 4: return LOAD_REG(ctx, regs[4]);
+	case 5: return LOAD_REG(ctx, regs[5]);
+	case 6: return LOAD_REG(ctx, regs[6]);
+	case 7: return LOAD_REG(ctx, regs[7]);
+	case 8: return LOAD_REG(ctx, regs[8]);
+	case 9: return LOAD_REG(ctx, regs[9]);
+	case 10: return LOAD_REG(ctx, regs[10]);
+	case 11: return LOAD_REG(ctx, regs[11]);
+	case 12: return LOAD_REG(ctx, regs[12]);
+	case 13: return LOAD_REG(ctx, regs[13]);
+	case 14: return LOAD_REG(ctx, regs[14]);
+	case 15: return LOAD_REG(ctx, regs[15]);
+	case 16: return LOAD_REG(ctx, regs[16]);
+	case 17: return LOAD_REG(ctx, regs[17]);
+	case 18: return LOAD_REG(ctx, regs[18]);
+	case 19: return LOAD_REG(ctx, regs[19]);
+	case 20: return LOAD_REG(ctx, regs[20]);
+	case 21: return LOAD_REG(ctx, regs[21]);
+	case 22: return LOAD_REG(ctx, regs[22]);
+	case 23: return LOAD_REG(ctx, regs[23]);
+	case 24: return LOAD_REG(ctx, regs[24]);
+	case 25: return LOAD_REG(ctx, regs[25]);
+	case 26: return LOAD_REG(ctx, regs[26]);
+	case 27: return LOAD_REG(ctx, regs[27]);
+	case 28: return LOAD_REG(ctx, regs[28]);
+	case 29: return LOAD_REG(ctx, regs[29]);
+	default: return LOAD_REG(ctx, regs[30]);
 	}
 }
 

@@ -21,7 +21,7 @@ struct text_area {
 static __always_inline struct span_text append(struct text_area *t, struct go_string s, const __u32 max)
 {
 	struct span_text piece = {};
-	__u32 off = t->used, n = max;
+	__u64 off = t->used, n = max;
 
 	if (!s.len || !s.ptr)
 		return piece;
@@ -33,7 +33,8 @@ static __always_inline struct span_text append(struct text_area *t, struct go_st
 		n = s.len;
 	else if (s.len > max)
 		count_loss(LOSS_TRUNCATED);
-	if (n > max) // for the verifier of older kernels
+	barrier_var(n); // or the compiler drops the check below, which the verifier wants to see
+	if (n > max)
 		return piece;
 	if (bpf_probe_read_user(t->data + off, n, (void *)s.ptr)) {
 		count_loss(LOSS_TRUNCATED);

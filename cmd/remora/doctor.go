@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,7 @@ func doctorCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			checks := doctor.Run(bpf.Probe())
 			if !asJSON {
-				return doctor.WriteText(cmd.OutOrStdout(), checks)
+				return doctor.WriteText(cmd.OutOrStdout(), checks, color(os.Stdout))
 			}
 			out, err := json.MarshalIndent(checks, "", "  ")
 			if err != nil {

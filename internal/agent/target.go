@@ -154,7 +154,7 @@ func (a *Agent) newTarget(p process.Process, path string, b *binary) *target {
 	}
 	t.context = probes.Target{Interval: a.clock.Interval, TypeName: b.TypeName}
 	t.resource = export.Resource(export.Identity{
-		PID: p.PID, StartTime: p.Started(a.boot), ExecutablePath: p.Exe, Command: p.Command, Env: p.Env,
+		PID: p.PID, StartTime: p.Started(a.boot), ExecutablePath: p.Exe, Env: p.Env,
 		GoVersion: b.GoVersion, ModulePath: b.Main.Path, ModuleVersion: b.Main.Version,
 		ContainerID: p.ContainerID, HostName: a.host,
 	}, a.cfg.Getenv, a.cfg.Version)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/remora-agent/remora/bpf"
@@ -28,7 +29,7 @@ func resolve(b *process.Binary, c probes.Constant) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return mapLayout(l), nil
+		return mapLayout(l)
 	}
 	return nil, fmt.Errorf("constant %s: a source of unknown kind %T", c.Name, c.Of)
 }
@@ -63,4 +64,27 @@ func addresses(addrs []uint64, optional bool, missing string) (bpf.AddrSet, erro
 		return set, fmt.Errorf("%d addresses where %d have room", len(addrs), len(set.Addr))
 	}
 	return set, nil
+}
+
+// mapLayout is the part of a layout that the programs walk by. Maps whose keys or values lie behind pointers are not for them.
+func mapLayout(l process.MapLayout) (bpf.MapLayout, error) {
+	if l.KeyIndirect || l.ElemIndirect {
+		return bpf.MapLayout{}, errors.New("a map with keys or values behind pointers cannot be walked")
+	}
+	out := bpf.MapLayout{
+		Keys: uint32(l.FirstKey), KeyStride: uint32(l.KeyStride),
+		Elems: uint32(l.FirstElem), ElemStride: uint32(l.ElemStride),
+		GroupSize: uint32(l.GroupSize),
+	}
+	if l.Swiss {
+		out.Swiss = 1
+		out.DirPtr, out.DirLen = uint32(l.DirPtr), uint32(l.DirLen)
+		out.TableGroups, out.TableMask = uint32(l.Groups), uint32(l.LengthMask)
+		out.Control = uint32(l.Ctrl)
+		return out, nil
+	}
+	out.Flags, out.Log2Buckets = uint32(l.Flags), uint32(l.B)
+	out.Buckets, out.OldBuckets = uint32(l.Buckets), uint32(l.OldBuckets)
+	out.Control, out.Overflow = uint32(l.TopHash), uint32(l.Overflow)
+	return out, nil
 }

@@ -42,6 +42,7 @@ struct http_request {
 	__u64 traceparents; // how many: only one is valid
 	struct trace_parent parent;
 	__u64 response, request, route_ptr, route_len;
+	struct map_walk walk; // of its header
 	__u8 unsampled;
 	__u8 group[MAP_GROUP_MAX];
 };
@@ -88,8 +89,9 @@ static __always_inline void keep_header(struct http_request *r, struct go_string
 {
 	__u64 w[3] = {};
 	struct text_area *t = &r->event.text;
-	__u32 n = name.len;
+	__u64 n = name.len;
 
+	barrier_var(n);
 	if (n < 9 || n > 17 || bpf_probe_read_user(w, n, (void *)name.ptr))
 		return;
 	if (n == 11 && w[0] == WORD('T', 'r', 'a', 'c', 'e', 'p', 'a', 'r') && w[1] == WORD('e', 'n', 't', 0, 0, 0, 0, 0)) {
@@ -117,16 +119,19 @@ static __always_inline void keep_header(struct http_request *r, struct go_string
 	}
 }
 
-// scan_group looks through the eight slots of one group of the header map. A global function: the verifier checks it once,
-// not once for each of the groups.
-__noinline int scan_group(__u64 target, __u64 goroutine, __u64 group)
+// scan_group looks through the eight slots of the next group of the header map; 0 when there is none. A global function: the
+// verifier checks it once, not once for each group.
+__noinline int scan_group(__u64 target, __u64 goroutine)
 {
 	struct span_key key = { .target = target, .goroutine = goroutine };
 	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
 	__u32 size = header_layout.group_size;
 
-	if (!r || size > MAP_GROUP_MAX || bpf_probe_read_user(r->group, size, (void *)group))
+	if (!r || walk_done(&r->walk))
 		return 0;
+	__u64 group = next_group(&r->walk, &header_layout);
+	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(r->group, size, (void *)group))
+		return 1;
 	for (int i = 0; i < MAP_SLOTS; i++) {
 		__u32 k = header_layout.keys + i * header_layout.key_stride;
 		__u32 v = header_layout.elems + i * header_layout.elem_stride;
@@ -141,20 +146,15 @@ __noinline int scan_group(__u64 target, __u64 goroutine, __u64 group)
 		__builtin_memcpy(&values, r->group + v, sizeof(values));
 		keep_header(r, name, values);
 	}
-	return 0;
+	return 1;
 }
 
-static __always_inline void read_headers(const struct span_key *key, __u64 header)
+static __always_inline void read_headers(const struct span_key *key, struct http_request *r)
 {
-	struct map_walk w = {};
-
-	start_walk(&w, header, &header_layout);
+	start_walk(&r->walk, read_u64(r->request + request_header), &header_layout);
 	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
-		if (walk_done(&w))
+		if (!scan_group(key->target, key->goroutine))
 			return;
-		__u64 g = next_group(&w, &header_layout);
-		if (g)
-			scan_group(key->target, key->goroutine, g);
 	}
 	count_loss(LOSS_HEADERS);
 }
@@ -190,7 +190,7 @@ int serve_http(struct pt_regs *ctx)
 	r->response = GO_ARG3(ctx);
 	r->request = req;
 
-	read_headers(&key, read_u64(req + request_header));
+	read_headers(&key, r);
 	bool remote = r->traceparents == 1 && parse_traceparent(r->traceparent, r->group, &r->parent);
 	if (!start_span(&r->event.head, remote ? &r->parent : NULL)) {
 		r->unsampled = 1;

@@ -62,11 +62,20 @@ type serverHttpRequest struct {
 		SpanId  [8]uint8
 		Flags   uint8
 	}
-	_         [7]byte
-	Response  uint64
-	Request   uint64
-	RoutePtr  uint64
-	RouteLen  uint64
+	_        [7]byte
+	Response uint64
+	Request  uint64
+	RoutePtr uint64
+	RouteLen uint64
+	Walk     struct {
+		_        structs.HostLayout
+		Groups   uint64
+		Left     uint64
+		Overflow uint64
+		More     uint64
+		MoreLeft uint64
+		Table    uint64
+	}
 	Unsampled uint8
 	Group     [352]uint8
 	_         [7]byte
