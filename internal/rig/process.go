@@ -25,9 +25,9 @@ type Target struct {
 	cmd  *exec.Cmd
 }
 
-// StartTarget starts a program that says `listening ADDRESS` as its first line when it serves, with additional environment.
-func StartTarget(bin string, env ...string) (*Target, error) {
-	cmd := exec.Command(bin)
+// StartTarget starts a command that says `listening ADDRESS` as its first line when it serves, with additional environment.
+func StartTarget(argv []string, env ...string) (*Target, error) {
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -46,7 +46,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	shop, err := rig.StartTarget(abs, "GOMAXPROCS=1")
+	shop, err := rig.StartTarget([]string{abs}, "GOMAXPROCS=1")
 	if err != nil {
 		return err
 	}
