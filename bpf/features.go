@@ -128,6 +128,30 @@ func (k Kernel) OtherProcesses() error {
 	return nil
 }
 
+// Environments reports whether the environment can be read of every process whose
+// program can be found; for other users' that takes CAP_DAC_READ_SEARCH on top of
+// CAP_SYS_PTRACE, because only the owner may open the file (proc_pid_environ(5)).
+func (k Kernel) Environments() error {
+	processes, _ := filepath.Glob(filepath.Join(k.proc, "[0-9]*"))
+	for _, process := range processes {
+		if _, err := os.Readlink(filepath.Join(process, "exe")); err != nil {
+			continue
+		}
+		f, err := os.Open(filepath.Join(process, "environ"))
+		if errors.Is(err, os.ErrPermission) {
+			return &Unavailable{
+				Operation: "read the environment of other users' processes",
+				Cause:     rootCause(err),
+				Remedy:    "run as root or grant CAP_DAC_READ_SEARCH",
+			}
+		}
+		if err == nil {
+			f.Close()
+		}
+	}
+	return nil
+}
+
 // Release returns the kernel's release as uname -r shows it, "" if unknown.
 func (k Kernel) Release() string {
 	var name unix.Utsname
@@ -221,7 +245,7 @@ func (k Kernel) explainUserWrites(err error) error {
 	u := &Unavailable{Operation: "write to the memory of traced programs", Cause: rootCause(err)}
 	switch lockdown := k.Lockdown(); {
 	case lockdown == LockdownIntegrity || lockdown == LockdownConfidentiality:
-		u.Cause = fmt.Errorf("the kernel is locked down (lockdown=%s): %w", lockdown, u.Cause)
+		u.Cause = fmt.Errorf("the kernel is locked down (lockdown=%s)", lockdown)
 		u.Remedy = "boot without Secure Boot or with lockdown=none"
 	case !k.Capabilities().Has(CapSysAdmin):
 		u.Remedy = "run as root or grant CAP_SYS_ADMIN"

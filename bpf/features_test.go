@@ -38,6 +38,7 @@ func TestKernel(t *testing.T) {
 		{"BPFLoop", k.BPFLoop(), version >= since(5, 17)},
 		{"RegisterWrites", k.RegisterWrites(), version >= since(6, 19)},
 		{"OtherProcesses", k.OtherProcesses(), true},
+		{"Environments", k.Environments(), true},
 	}
 	if version < since(6, 6) || version >= since(6, 10) { // between them it depends on the patch
 		tests = append(tests, struct {
@@ -123,6 +124,10 @@ func TestKernelUnprivileged(t *testing.T) {
 	case "":
 		asOtherUser(t, t.Name(), "none")
 		asOtherUser(t, t.Name(), "BPF and perfmon", CapBPF, CapPerfmon)
+		asOtherUser(t, t.Name(), "ptrace", CapSysPtrace)
+		asOtherUser(t, t.Name(), "ptrace and read", CapSysPtrace, CapDACReadSearch)
+	default:
+		t.Fatal("no such privileges")
 	case "none":
 		const cannotLoad = "cannot load BPF programs: operation not permitted " +
 			"(run as root or grant CAP_BPF and CAP_PERFMON, before Linux 5.8 CAP_SYS_ADMIN)"
@@ -143,7 +148,21 @@ func TestKernelUnprivileged(t *testing.T) {
 		if err := k.OtherProcesses(); err == nil || err.Error() != cannotSee {
 			t.Errorf("OtherProcesses: got error %v, want %s", err, cannotSee)
 		}
-	default:
+	case "ptrace":
+		const cannotRead = "cannot read the environment of other users' processes: permission denied " +
+			"(run as root or grant CAP_DAC_READ_SEARCH)"
+		k := Probe()
+		if err := k.Environments(); err == nil || err.Error() != cannotRead {
+			t.Errorf("Environments: got error %v, want %s", err, cannotRead)
+		}
+		if err := k.OtherProcesses(); err != nil {
+			t.Error(err)
+		}
+	case "ptrace and read":
+		if err := Probe().Environments(); err != nil {
+			t.Error(err)
+		}
+	case "BPF and perfmon":
 		k := Probe()
 		if err := errors.Join(k.BPF(), k.RingBuffer()); err != nil {
 			t.Error(err)
@@ -235,8 +254,8 @@ func TestExplainUserWrites(t *testing.T) {
 		want         string
 	}{
 		"locked down": {"none [integrity] confidentiality", 1 << CapSysAdmin,
-			"cannot write to the memory of traced programs: the kernel is locked down (lockdown=integrity): " + says +
-				" (boot without Secure Boot or with lockdown=none)"},
+			"cannot write to the memory of traced programs: the kernel is locked down (lockdown=integrity) " +
+				"(boot without Secure Boot or with lockdown=none)"},
 		"no capability": {"[none] integrity confidentiality", 0,
 			"cannot write to the memory of traced programs: " + says + " (run as root or grant CAP_SYS_ADMIN)"},
 		"not mounted": {"", 1 << CapSysAdmin,

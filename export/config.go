@@ -43,7 +43,7 @@ func (c Config) Endpoint() string { return c.otlp.endpoint }
 // unset OTEL_TRACES_EXPORTER. Any value that would not be honoured is an error that names the variable, the value and what
 // is allowed; the files that OTLP settings name are read, so that a wrong path is found here and not at the first upload.
 //
-// getenv must agree with the process environment: the OTLP client itself reads its endpoint, headers and compression there.
+// getenv must agree with the process environment: the OTLP client itself reads its headers and compression there.
 func ConfigFromEnv(getenv func(string) string, defaultExporters string) (Config, error) {
 	var cfg Config
 	disabled := strings.TrimSpace(getenv("OTEL_SDK_DISABLED"))

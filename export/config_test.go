@@ -17,7 +17,7 @@ func TestConfigFromEnv(t *testing.T) {
 			Exporters: []string{"otlp"}, ScheduleDelay: time.Second, ExportTimeout: 30 * time.Second,
 			MaxQueueSize: 16384, MaxBatchSize: 1024,
 			otlp: otlpConfig{
-				protocol: "http/protobuf", endpoint: "http://localhost:4318/v1/traces", insecure: true, timeout: 10 * time.Second,
+				protocol: "http/protobuf", endpoint: "http://localhost:4318/v1/traces", timeout: 10 * time.Second,
 			},
 		}
 		change(&c)
@@ -43,7 +43,7 @@ func TestConfigFromEnv(t *testing.T) {
 			c.ScheduleDelay, c.ExportTimeout, c.MaxQueueSize, c.MaxBatchSize = 200*time.Millisecond, 5*time.Second, 100, 100
 		})},
 		{"base endpoint", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector:4318/base/"},
-			standard(func(c *Config) { c.otlp.endpoint, c.otlp.insecure = "https://collector:4318/base/v1/traces", false })},
+			standard(func(c *Config) { c.otlp.endpoint = "https://collector:4318/base/v1/traces" })},
 		{"traces go first", map[string]string{
 			"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:1", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b:2/x",
 			"OTEL_EXPORTER_OTLP_TIMEOUT": "1", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "2000",
@@ -55,8 +55,8 @@ func TestConfigFromEnv(t *testing.T) {
 		{"grpc", map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
 			standard(func(c *Config) { c.otlp.protocol, c.otlp.endpoint = "grpc", "http://localhost:4317" })},
 		{"grpc by host and port", map[string]string{
-			"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_INSECURE": "true",
-		}, standard(func(c *Config) { c.otlp.protocol, c.otlp.endpoint, c.otlp.insecure = "grpc", "collector:4317", false })},
+			"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_INSECURE": "True",
+		}, standard(func(c *Config) { c.otlp.protocol, c.otlp.endpoint = "grpc", "collector:4317" })},
 	}
 	for _, tt := range tests {
 		t.Run(tt.about, func(t *testing.T) {

@@ -53,7 +53,7 @@ func newConsole(o consoleOptions) (*console, error) {
 	}
 	out, err := duplicate(os.Stdout)
 	if err != nil {
-		return nil, &Failure{Destination: "the standard output", Cause: err.Error(), Err: err}
+		return nil, &Failure{Destination: "the console", Cause: err.Error(), Err: err}
 	}
 	c.w, c.closer = out, out
 	if fd := int(out.Fd()); term.IsTerminal(fd) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
@@ -104,7 +105,13 @@ func TestConsoleGolden(t *testing.T) {
 	width := func(n int) func() int { return func() int { return n } }
 	for name, spans := range goldenTraces() {
 		t.Run(name, func(t *testing.T) {
-			golden(t, name+".tree", string(treeStyle{width: width(100)}.append(nil, spans)))
+			tree := string(treeStyle{width: width(100)}.append(nil, spans))
+			for line := range strings.Lines(tree) {
+				if n := utf8.RuneCountInString(line) - 1; n > 100 {
+					t.Errorf("%d columns: %s", n, line)
+				}
+			}
+			golden(t, name+".tree", tree)
 			golden(t, name+".narrow", string(treeStyle{width: width(40)}.append(nil, spans)))
 			golden(t, name+".colour", string(treeStyle{color: true, width: width(120)}.append(nil, spans)))
 			golden(t, name+".lines", string(appendLines(nil, spans)))

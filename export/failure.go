@@ -18,7 +18,7 @@ import (
 
 // Failure is the error of an upload that lost spans.
 type Failure struct {
-	Destination string // where the spans were to go: a URL, or "the terminal"
+	Destination string // where the spans were to go: a URL, or "the console"
 	Cause       string // short and the same for the same cause, so that a log can name each cause once
 	Remedy      string // what the user can do; may be empty
 	Detail      string // what the receiver said, cleaned and cut; may be empty

@@ -40,16 +40,19 @@ func (g *grpcReceiver) Export(_ context.Context, r *coltracepb.ExportTraceServic
 func TestOTLPOverGRPC(t *testing.T) {
 	tests := []struct {
 		name     string
+		env      map[string]string // HOST stands for the receiver's host:port
 		response *coltracepb.ExportTraceServiceResponse
 		err      error
 		exported uint64
 		want     string
 	}{
-		{"accepted", &coltracepb.ExportTraceServiceResponse{}, nil, 5, ""},
-		{"some rejected", &coltracepb.ExportTraceServiceResponse{PartialSuccess: &coltracepb.ExportTracePartialSuccess{
+		{"accepted", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://HOST"}, &coltracepb.ExportTraceServiceResponse{}, nil, 5, ""},
+		{"no scheme", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "dns:///HOST", "OTEL_EXPORTER_OTLP_INSECURE": "true"},
+			&coltracepb.ExportTraceServiceResponse{}, nil, 5, ""},
+		{"some rejected", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://HOST/ignored"}, &coltracepb.ExportTraceServiceResponse{PartialSuccess: &coltracepb.ExportTracePartialSuccess{
 			RejectedSpans: 2, ErrorMessage: "too old",
 		}}, nil, 3, "the receiver rejected spans: too old"},
-		{"refused", nil, status.Error(codes.PermissionDenied, "who are you?"), 0, "gRPC PermissionDenied: who are you? (set the credentials in OTEL_EXPORTER_OTLP_HEADERS)"},
+		{"refused", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://HOST"}, nil, status.Error(codes.PermissionDenied, "who are you?"), 0, "gRPC PermissionDenied: who are you? (set the credentials in OTEL_EXPORTER_OTLP_HEADERS)"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -64,10 +67,11 @@ func TestOTLPOverGRPC(t *testing.T) {
 			go func() { _ = s.Serve(listener) }()
 			t.Cleanup(s.Stop)
 
-			p := newObserved(t, map[string]string{
-				"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-				"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + listener.Addr().String(),
-			})
+			env := map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+			for name, value := range tt.env {
+				env[name] = strings.Replace(value, "HOST", listener.Addr().String(), 1)
+			}
+			p := newObserved(t, env)
 			p.Add(shop, netHTTP, testSpans(5)...)
 			err = p.Shutdown(within(t, 5*time.Second))
 			checkStats(t, p, 5, tt.exported)

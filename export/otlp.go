@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ func newOTLP(cfg Config) (*otlp, error) {
 	} else {
 		o.status = newLastStatus(cfg.otlp.tls)
 		o.client = otlptracehttp.NewClient(
+			otlptracehttp.WithEndpointURL(cfg.otlp.endpoint),
 			// A transport of our own, for the answer's status and so that Shutdown can close its connections.
 			otlptracehttp.WithHTTPClient(&http.Client{Transport: o.status, Timeout: cfg.otlp.timeout}),
 			otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
@@ -53,9 +55,8 @@ func grpcOptions(cfg Config) []otlptracegrpc.Option {
 	options := []otlptracegrpc.Option{otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{
 		Enabled: true, InitialInterval: retryInitial, MaxInterval: retryMax, MaxElapsedTime: cfg.ExportTimeout,
 	})}
-	if cfg.otlp.insecure {
-		// The specified default endpoint is http://localhost:4317; the client's is https.
-		options = append(options, otlptracegrpc.WithInsecure())
+	if strings.HasPrefix(cfg.otlp.endpoint, "http:") || strings.HasPrefix(cfg.otlp.endpoint, "https:") {
+		options = append(options, otlptracegrpc.WithEndpointURL(cfg.otlp.endpoint))
 	}
 	return options
 }

@@ -1,11 +1,14 @@
 package export
 
 import (
+	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -260,5 +263,80 @@ func TestAddMendsInvalidUTF8(t *testing.T) {
 	}
 	if diff := cmp.Diff([]*tracepb.Span{want}, rec.received[0].ScopeSpans[0].Spans, protocmp.Transform()); diff != "" {
 		t.Errorf("received (-want +got):\n%s", diff)
+	}
+}
+
+// TestOTLPSchemeDecidesTLS holds the clients to the specification: the endpoint's scheme goes before INSECURE, and the
+// default endpoint is http.
+func TestOTLPSchemeDecidesTLS(t *testing.T) {
+	rec := newReceiver(t, nil)
+	for _, env := range []map[string]string{
+		{"OTEL_EXPORTER_OTLP_ENDPOINT": rec.URL, "OTEL_EXPORTER_OTLP_INSECURE": "false"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT": strings.Replace(rec.URL, "http:", "https:", 1), "OTEL_EXPORTER_OTLP_INSECURE": "true"},
+	} {
+		plain := strings.HasPrefix(env["OTEL_EXPORTER_OTLP_ENDPOINT"], "http:")
+		p := newObserved(t, env)
+		p.Add(shop, netHTTP, testSpan(1))
+		err := p.Shutdown(within(t, 5*time.Second))
+		if plain && err != nil || !plain && (err == nil || !strings.Contains(err.Error(), "does not speak TLS")) {
+			t.Errorf("%v: %v", env, err)
+		}
+	}
+	p := newObserved(t, map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "a=b"})
+	defaultURL := make(chan string, 1)
+	p.queues[0].dest.(*otlp).status.Transport.Proxy = func(r *http.Request) (*url.URL, error) {
+		defaultURL <- r.URL.String()
+		return nil, errors.New("not sent")
+	}
+	p.Add(shop, netHTTP, testSpan(1))
+	if err := p.Shutdown(within(t, 5*time.Second)); err == nil {
+		t.Error("sent to the default endpoint")
+	}
+	if got := <-defaultURL; got != "http://localhost:4318/v1/traces" {
+		t.Errorf("default endpoint is %s", got)
+	}
+}
+
+func TestOTLPOverJSON(t *testing.T) {
+	contentType := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || !json.Valid(body) {
+			t.Errorf("body %q, %v", body, err)
+		}
+		contentType <- r.Header.Get("Content-Type")
+	}))
+	defer server.Close()
+	p := newObserved(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": server.URL, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})
+	p.Add(shop, netHTTP, testSpan(1))
+	if err := p.Shutdown(within(t, 5*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-contentType; got != "application/json" {
+		t.Errorf("content type %q", got)
+	}
+	checkStats(t, p, 1, 1)
+}
+
+// TestOTLPUnreachable has the failures that no answer comes with.
+func TestOTLPUnreachable(t *testing.T) {
+	hanging := newReceiver(t, func(_ http.ResponseWriter, r *http.Request, _ int) { <-r.Context().Done() })
+	answering := newReceiver(t, nil)
+	tests := []struct{ name, endpoint, want string }{
+		{"hanging", hanging.URL, "no answer within 300ms (is the receiver overloaded? see OTEL_BSP_EXPORT_TIMEOUT)"},
+		{"no such host", "http://collector.invalid:4318", "no such host collector.invalid (check the host name in OTEL_EXPORTER_OTLP_ENDPOINT)"},
+		{"TLS to a plain port", strings.Replace(answering.URL, "http:", "https:", 1), "the receiver does not speak TLS (use an http:// endpoint)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newObserved(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": tt.endpoint, "OTEL_BSP_EXPORT_TIMEOUT": "300"})
+			p.Add(shop, netHTTP, testSpans(5)...)
+			err := p.Shutdown(within(t, 5*time.Second))
+			want := "5 spans were not exported (otlp): cannot send traces to " + tt.endpoint + "/v1/traces: " + tt.want
+			if err == nil || err.Error() != want {
+				t.Errorf("Shutdown\n got %v\nwant %v", err, want)
+			}
+			checkStats(t, p, 5, 0)
+		})
 	}
 }

@@ -20,15 +20,15 @@ const (
 	protocolGRPC = "grpc"
 )
 
-// otlpConfig is what this package must know of the OTLP settings. The clients read endpoint, headers, compression and so on
-// from the environment themselves, but ignore what they cannot parse after printing a line to stderr; so every variable they
-// read is checked here first.
+// otlpConfig is what this package must know of the OTLP settings. The clients read headers, compression and so on from the
+// environment themselves, but ignore what they cannot parse after printing a line to stderr; so every variable they read is
+// checked here first. The endpoint is handed to them, because they let OTEL_EXPORTER_OTLP_INSECURE overrule an https:// in
+// it, against the specification, and default to https.
 //
 // Source: https://github.com/open-telemetry/opentelemetry-go/blob/v1.47.0/exporters/otlp/otlptrace/otlptracehttp/internal/otlpconfig/envconfig.go
 type otlpConfig struct {
 	protocol string
-	endpoint string        // for messages, without credentials
-	insecure bool          // gRPC without TLS because nothing asks for it
+	endpoint string        // a URL; with gRPC it may be a name that gRPC resolves
 	timeout  time.Duration // of one HTTP request
 	tls      *tls.Config   // nil: the system's certificate authorities, no client certificate
 }
@@ -54,17 +54,15 @@ func otlpConfigFromEnv(getenv func(string) string) (otlpConfig, error) {
 	if _, err = env.oneOf("COMPRESSION", "none", "gzip", "none"); err != nil {
 		return otlpConfig{}, err
 	}
-	if _, err = env.oneOf("INSECURE", "false", "true", "false"); err != nil {
+	anyCase := otlpEnv(func(name string) string { return strings.ToLower(getenv(name)) })
+	if _, err = anyCase.oneOf("INSECURE", "false", "true", "false"); err != nil {
 		return otlpConfig{}, err
 	}
 	if err = env.checkHeaders(); err != nil {
 		return otlpConfig{}, err
 	}
 
-	_, endpointSet := env.value("ENDPOINT")
-	_, insecureSet := env.value("INSECURE")
-	c.insecure = endpointSet == "" && insecureSet == "" && c.tls == nil
-	if c.tls != nil && c.protocol != protocolGRPC && strings.HasPrefix(c.endpoint, "http:") {
+	if c.tls != nil && strings.HasPrefix(c.endpoint, "http:") {
 		return otlpConfig{}, fmt.Errorf("cannot send traces to %s with TLS certificates (use an https:// endpoint, or unset "+
 			"OTEL_EXPORTER_OTLP_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE)", c.endpoint)
 	}

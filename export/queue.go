@@ -3,7 +3,6 @@ package export
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -43,7 +42,7 @@ type queue struct {
 	deadline context.Context
 
 	mu        sync.Mutex
-	waiting   []item
+	waiting   ring
 	closed    bool // Shutdown was called: nothing more is added
 	abandoned bool // Shutdown has given up on run: its counting is over
 	counts    counts
@@ -79,12 +78,12 @@ func (q *queue) add(res *resourcepb.Resource, scope *commonpb.InstrumentationSco
 		q.mu.Unlock()
 		return
 	}
-	room := min(q.capacity-len(q.waiting), len(spans))
+	room := min(q.capacity-q.waiting.count, len(spans))
 	q.counts.full += uint64(len(spans) - room)
 	for _, span := range spans[:room] {
-		q.waiting = append(q.waiting, item{resource: res, scope: scope, span: span})
+		q.waiting.push(item{resource: res, scope: scope, span: span})
 	}
-	wake := len(q.waiting) >= q.batchSize
+	wake := q.waiting.count >= q.batchSize
 	q.mu.Unlock()
 	if wake {
 		select {
@@ -92,16 +91,6 @@ func (q *queue) add(res *resourcepb.Resource, scope *commonpb.InstrumentationSco
 		default: // it is awake already
 		}
 	}
-}
-
-// take moves up to a batch of waiting spans to the front of batch, whose memory it reuses.
-func (q *queue) take(batch []item) []item {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n := min(len(q.waiting), q.batchSize)
-	batch = append(batch[:0], q.waiting[:n]...)
-	q.waiting = slices.Delete(q.waiting, 0, n)
-	return batch
 }
 
 // run sends batches until Shutdown, and then the rest.
@@ -113,31 +102,44 @@ func (q *queue) run(ctx context.Context) {
 	for {
 		select {
 		case <-ticker.C:
-			batch = q.drain(ctx, batch, 0)
+			batch = q.drain(ctx, batch)
 		case <-q.full:
-			batch = q.drain(ctx, batch, q.batchSize-1)
+			for q.length() >= q.batchSize {
+				batch = q.sendBatch(ctx, batch)
+			}
 		case <-q.closing:
-			q.drain(ctx, batch, 0)
+			q.drain(ctx, batch)
 			q.observe(0, func() outcome { return q.dest.finish(q.deadline) })
 			return
 		}
 	}
 }
 
-// drain sends batches while more than leave spans wait. It sends at least one, if only to let the destination see that time
-// has passed.
-func (q *queue) drain(ctx context.Context, batch []item, leave int) []item {
-	for {
-		batch = q.take(batch)
-		q.observe(len(batch), func() outcome { return q.dest.send(ctx, batch) })
-		clear(batch)
-		q.mu.Lock()
-		more := len(q.waiting) > leave
-		q.mu.Unlock()
-		if !more {
+// drain sends the spans that wait now; those that come meanwhile wait for the next time, else a steady flow would go out in
+// batches of a few. It sends at least one batch, if only to let the destination see that time has passed.
+func (q *queue) drain(ctx context.Context, batch []item) []item {
+	for left := q.length(); ; left -= len(batch) {
+		batch = q.sendBatch(ctx, batch)
+		if left <= len(batch) {
 			return batch
 		}
 	}
+}
+
+func (q *queue) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting.count
+}
+
+// sendBatch sends up to a batch of waiting spans. It returns the batch, emptied of them, for its memory and length.
+func (q *queue) sendBatch(ctx context.Context, batch []item) []item {
+	q.mu.Lock()
+	batch = q.waiting.pop(batch[:0], q.batchSize)
+	q.mu.Unlock()
+	q.observe(len(batch), func() outcome { return q.dest.send(ctx, batch) })
+	clear(batch)
+	return batch
 }
 
 // observe counts what became of a batch and tells the agent.
@@ -197,7 +199,7 @@ func (q *queue) wait(ctx context.Context) error {
 		q.counts.failed += left
 		q.counts.failedClosing += left
 		q.counts.lastErr = ctx.Err()
-		q.waiting = nil
+		q.waiting = ring{}
 	}
 	if q.counts.failedClosing == 0 {
 		return nil

@@ -22,11 +22,11 @@ const product = "remora"
 // Identity is what is known of a traced process. Empty fields are left out of the resource.
 type Identity struct {
 	PID            int
-	StartTime      time.Time         // with the PID it tells one process from a later one that reuses the number
+	StartTime      time.Time         // tells it from a later process of this PID; must not shift when the wall clock is set
 	ExecutablePath string            // as /proc/PID/exe reads; a trailing " (deleted)" is stripped
 	Env            map[string]string // the process's own OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
 	GoVersion      string            // as runtime.Version returns it in the process: "go1.26.8"
-	ModulePath     string            // path of the main module
+	ModulePath     string            // path of the main module; no convention has an attribute for it
 	ModuleVersion  string            // version of the main module; "(devel)" says nothing and is left out
 	ContainerID    string
 	HostName       string

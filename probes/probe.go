@@ -52,9 +52,9 @@ type Site struct {
 	// Func is the function's full name. A "*" at its end stands for anything: of several that match, the one that calls Calls.
 	Func  string
 	Calls string
-	// After is a function that Func calls: the place is right behind the call's return. Return is the place where Func returns.
-	// Neither: the function's entry.
-	After  string
+	// After are functions that Func calls: the places are right behind the calls' returns. Return is the place where Func
+	// returns. Neither: the function's entry.
+	After  []string
 	Return bool
 	// Results says how many result words must be at hand there.
 	Results int

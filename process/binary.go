@@ -128,10 +128,11 @@ func (b *Binary) load() (err error) {
 	}
 	b.readBuildInfo()
 	b.md, err = findModuledata(b.image)
+	b.image.release()
 	if err == nil {
 		return nil
 	}
-	if goID == "" && b.GoVersion == "" && !hasGoSection(b.image) {
+	if goID == "" && b.GoVersion == "" && len(b.image.sections) == 0 {
 		return fmt.Errorf("%w: it has neither build info nor a Go function table", ErrNotGo)
 	}
 	if b.GoVersion != "" {

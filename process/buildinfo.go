@@ -22,7 +22,9 @@ const (
 	buildInfoAlign    = 16
 	buildInfoHeader   = 32
 	inlineStringsFlag = 2 // version and modules follow the header as varint-prefixed strings (Go ≥ 1.18)
-	maxBuildInfo      = 16 << 20
+	maxVersion        = 1 << 10
+	maxModules        = 2 << 20 // Kubernetes has 20 KB
+	maxBuildID        = 1 << 10
 )
 
 // readBuildInfo fills the exported fields from the build info, as far as there
@@ -55,28 +57,19 @@ func newModule(m *debug.Module) *Module {
 
 // findBuildInfo looks through the writable segments, where the linker puts it.
 func findBuildInfo(im *image) (version, modules string) {
-	for i := range im.segments {
-		if s := &im.segments[i]; s.writable() {
-			if version, modules = scanBuildInfo(s); version != "" {
+	for addr, chunk := range im.chunks((*segment).writable) {
+		for at := 0; at < len(chunk); at += len(buildInfoMagic) {
+			i := bytes.Index(chunk[at:], []byte(buildInfoMagic))
+			if i < 0 {
+				break
+			}
+			at += i
+			if (addr+uint64(at))%buildInfoAlign != 0 {
+				continue // a program that reads build info holds the magic elsewhere too
+			}
+			if version, modules = parseBuildInfo(im.rest(addr + uint64(at))); version != "" {
 				return version, modules
 			}
-		}
-	}
-	return "", ""
-}
-
-func scanBuildInfo(s *segment) (version, modules string) {
-	for at := 0; at < len(s.data); at++ {
-		i := bytes.Index(s.data[at:], []byte(buildInfoMagic))
-		if i < 0 {
-			break
-		}
-		at += i
-		if (s.addr+uint64(at))%buildInfoAlign != 0 {
-			continue // a program that reads build info holds the magic elsewhere too
-		}
-		if version, modules = parseBuildInfo(s.data[at:]); version != "" {
-			return version, modules
 		}
 	}
 	return "", ""
@@ -87,11 +80,11 @@ func parseBuildInfo(b []byte) (version, modules string) {
 	if len(b) < buildInfoHeader || b[15]&inlineStringsFlag == 0 {
 		return "", ""
 	}
-	version, rest := varintString(b[buildInfoHeader:])
+	version, rest := varintString(b[buildInfoHeader:], maxVersion)
 	if !strings.HasPrefix(version, "go") && !strings.HasPrefix(version, "devel") {
 		return "", ""
 	}
-	modules, _ = varintString(rest)
+	modules, _ = varintString(rest, maxModules)
 	// The text lies between two markers of 16 bytes.
 	if n := len(modules); n >= 33 && modules[n-17] == '\n' {
 		return version, modules[16 : n-16]
@@ -99,9 +92,9 @@ func parseBuildInfo(b []byte) (version, modules string) {
 	return version, ""
 }
 
-func varintString(b []byte) (s string, rest []byte) {
+func varintString(b []byte, longest uint64) (s string, rest []byte) {
 	n, width := binary.Uvarint(b)
-	if width <= 0 || n > maxBuildInfo || n > uint64(len(b)-width) {
+	if width <= 0 || n > longest || n > uint64(len(b)-width) {
 		return "", nil
 	}
 	b = b[width:]
@@ -126,22 +119,12 @@ func buildIDs(im *image) (goID, gnuID string) {
 			name, value := d[12:12+nameSize], d[start:start+size]
 			switch {
 			case kind == goNote && string(name) == "Go\x00\x00":
-				goID = string(value)
+				goID = string(value[:min(len(value), maxBuildID)])
 			case kind == gnuNote && string(name) == "GNU\x00":
-				gnuID = hex.EncodeToString(value[:min(len(value), 64)])
+				gnuID = hex.EncodeToString(value[:min(len(value), maxBuildID)])
 			}
 			d = d[min(end, uint64(len(d))):]
 		}
 	}
 	return goID, gnuID
-}
-
-// hasGoSection reports whether a section that only Go's linker makes is there.
-func hasGoSection(im *image) bool {
-	for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab", ".go.buildinfo", ".go.module"} {
-		if _, ok := im.sections[name]; ok {
-			return true
-		}
-	}
-	return false
 }

@@ -1,8 +1,10 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -35,7 +37,7 @@ func (c Code) Calls() []Call {
 	}
 	var calls []Call
 	for _, in := range l.insns {
-		if in.kind == kindCall {
+		if in.flow == flowCall {
 			calls = append(calls, Call{Addr: in.addr, Target: in.target, Name: c.nameAt(in.target)})
 		}
 	}
@@ -49,26 +51,26 @@ func (c Code) nameAt(addr uint64) string {
 	return c.NameAt(addr)
 }
 
-// kind says where control goes after an instruction.
-type kind uint8
+// flow says where control goes after an instruction.
+type flow uint8
 
 const (
-	kindOther   kind = iota // to the next instruction
-	kindBranch              // to target or to the next instruction
-	kindJump                // to target
-	kindCall                // to target, then to the next instruction
-	kindCallReg             // somewhere, then to the next instruction
-	kindJumpReg             // somewhere: a jump table or a tail call
-	kindRet                 // to the caller
-	kindTrap                // nowhere
-	kindMonitor             // arm64: begins or ends an exclusive access, which a trap within breaks
+	flowNext    flow = iota // to the next instruction
+	flowBranch              // to target or to the next instruction
+	flowJump                // to target
+	flowCall                // to target, then to the next instruction
+	flowCallReg             // somewhere, then to the next instruction
+	flowJumpReg             // somewhere: a jump table or a tail call
+	flowRet                 // to the caller
+	flowTrap                // nowhere
+	flowMonitor             // arm64: begins or ends an exclusive access, which a trap within breaks
 )
 
 // insn is what the analysis needs to know of one instruction, for both architectures.
 type insn struct {
 	addr    uint64
 	size    int
-	kind    kind
+	flow    flow
 	cost    Cost
 	refused bool   // the kernel does not take a uprobe here
 	target  uint64 // of a direct branch, jump or call
@@ -99,8 +101,8 @@ func (in *insn) end() uint64 { return in.addr + uint64(in.size) }
 
 // fallsThrough reports whether control can go from in to the instruction that follows it.
 func (in *insn) fallsThrough() bool {
-	switch in.kind {
-	case kindJump, kindJumpReg, kindRet, kindTrap:
+	switch in.flow {
+	case flowJump, flowJumpReg, flowRet, flowTrap:
 		return false
 	}
 	return true
@@ -141,13 +143,19 @@ type listing struct {
 	Code
 	arch    *arch
 	insns   []insn
-	err     error    // why decoding ended before the end of the function, nil if it did not
-	targets []uint64 // of branches and jumps within the function, sorted
-	check   int      // the branch that ends the stack check, -1 if there is none
-	grow    uint64   // the block where that branch goes to call morestack
-	tables  bool     // there is an indirect jump, so that targets may be incomplete
-	delta   []int64  // for each instruction SP minus SP at entry, unknownDelta where that is not constant
-	exposed int64    // stack from here up, relative to SP at entry, may be reached through pointers
+	err     error   // why decoding ended before the end of the function, nil if it did not
+	jumps   []jump  // branches and jumps to addresses within the function, sorted by target
+	check   int     // the branch that ends the stack check, -1 if there is none
+	grow    uint64  // the block where that branch goes to call morestack
+	tables  bool    // there is an indirect jump, so that jumps may be incomplete
+	delta   []int64 // for each instruction SP minus SP at entry, unknownDelta where that is not constant
+	exposed int64   // stack from here up, relative to SP at entry, may be reached through pointers
+}
+
+// jump is a branch or jump by instruction from.
+type jump struct {
+	target uint64
+	from   int
 }
 
 const (
@@ -189,7 +197,7 @@ func (c Code) list() (*listing, error) {
 		return nil, l.err
 	}
 	l.findStackCheck()
-	l.findTargets()
+	l.findJumps()
 	l.findDeltas()
 	return l, nil
 }
@@ -200,24 +208,31 @@ func (l *listing) at(addr uint64) (int, bool) {
 	return i, i < len(l.insns) && l.insns[i].addr == addr
 }
 
-func (l *listing) findTargets() {
-	for _, in := range l.insns {
-		switch in.kind {
-		case kindJumpReg:
+func (l *listing) findJumps() {
+	for i, in := range l.insns {
+		switch in.flow {
+		case flowJumpReg:
 			l.tables = true
-		case kindBranch, kindJump:
+		case flowBranch, flowJump:
 			if in.target-l.Addr < uint64(len(l.Bytes)) {
-				l.targets = append(l.targets, in.target)
+				l.jumps = append(l.jumps, jump{in.target, i})
 			}
 		}
 	}
-	sort.Slice(l.targets, func(i, j int) bool { return l.targets[i] < l.targets[j] })
+	slices.SortStableFunc(l.jumps, func(a, b jump) int { return cmp.Compare(a.target, b.target) })
+}
+
+// jumpsTo returns the jumps to addr in the order of their addresses.
+func (l *listing) jumpsTo(addr uint64) []jump {
+	i := sort.Search(len(l.jumps), func(i int) bool { return l.jumps[i].target >= addr })
+	n := sort.Search(len(l.jumps), func(i int) bool { return l.jumps[i].target > addr })
+	return l.jumps[i:n]
 }
 
 // targeted reports whether a branch goes to an address from low on and before high.
 func (l *listing) targeted(low, high uint64) bool {
-	i := sort.Search(len(l.targets), func(i int) bool { return l.targets[i] >= low })
-	return i < len(l.targets) && l.targets[i] < high
+	i := sort.Search(len(l.jumps), func(i int) bool { return l.jumps[i].target >= low })
+	return i < len(l.jumps) && l.jumps[i].target < high
 }
 
 // fallsThrough reports whether control can go from instruction i to the next. It never does so into the morestack
@@ -273,7 +288,7 @@ func (l *listing) followSP(i int, delta int64, seen []bool) (lowest int64) {
 		if in.spLost {
 			next = l.newDelta(e.i)
 		}
-		if in.kind == kindBranch || in.kind == kindJump {
+		if in.flow == flowBranch || in.flow == flowJump {
 			if t, ok := l.at(in.target); ok {
 				todo = append(todo, entry{t, next})
 			}
@@ -324,7 +339,7 @@ func (l *listing) writer(r uint8, i int) int {
 	const far = 8
 	for w := i - 1; w >= 0 && w >= i-far; w-- {
 		in := &l.insns[w]
-		if in.kind != kindOther || in.sp != 0 || in.spLost || l.targeted(in.end(), in.end()+1) {
+		if in.flow != flowNext || in.sp != 0 || in.spLost || l.targeted(in.end(), in.end()+1) {
 			return -1
 		}
 		if in.writes()&(1<<r) != 0 {

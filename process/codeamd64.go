@@ -53,7 +53,7 @@ func decodeAMD64(b []byte, addr uint64) (insn, error) {
 	if err != nil {
 		return insn{}, fmt.Errorf("% x: %w", b[:min(len(b), 8)], err)
 	}
-	if x.Len <= 0 || x.Len > len(b) {
+	if x.Op == 0 || x.Len <= 0 || x.Len > len(b) { // x86asm returns a prefix with nothing after it as an instruction
 		return insn{}, fmt.Errorf("% x: %w", b[:min(len(b), 8)], x86asm.ErrTruncated)
 	}
 	in := insn{addr: addr, size: x.Len, cost: costAMD64(b[:x.Len]), refused: refusedAMD64(x)}
@@ -108,29 +108,29 @@ func flowAMD64(in *insn, x x86asm.Inst, b []byte) (effects bool) {
 	}
 	switch x.Op {
 	case x86asm.CALL:
-		in.kind = kindCallReg
+		in.flow = flowCallReg
 		if direct {
-			in.kind = kindCall
+			in.flow = flowCall
 		}
 	case x86asm.JMP:
-		in.kind = kindJumpReg
+		in.flow = flowJumpReg
 		if direct {
-			in.kind = kindJump
+			in.flow = flowJump
 		}
 	case x86asm.RET, x86asm.LRET, x86asm.IRET, x86asm.IRETD, x86asm.IRETQ, x86asm.SYSRET:
-		in.kind = kindRet
+		in.flow = flowRet
 	case x86asm.INT, x86asm.ICEBP, x86asm.UD0, x86asm.UD1, x86asm.UD2, x86asm.HLT:
-		in.kind = kindTrap
+		in.flow = flowTrap
 	case x86asm.JCXZ, x86asm.JECXZ, x86asm.JRCXZ:
-		in.kind = kindBranch
+		in.flow = flowBranch
 	case x86asm.LOOP, x86asm.LOOPE, x86asm.LOOPNE:
-		in.kind = kindBranch
+		in.flow = flowBranch
 		in.clobbers = 1 << amd64CX
 	default:
 		if !direct {
 			return true
 		}
-		in.kind = kindBranch
+		in.flow = flowBranch
 		switch {
 		case b[0] >= 0x70 && b[0] <= 0x7f:
 			in.flags, in.cc = true, b[0]&0xf

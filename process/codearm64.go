@@ -47,7 +47,7 @@ func decodeARM64(b []byte, addr uint64) (insn, error) {
 	in := insn{addr: addr, size: 4}
 	switch w.bits(25, 4) {
 	case 0: // reserved
-		in.kind, in.refused = kindTrap, true
+		in.flow, in.refused = flowTrap, true
 	case 0b1000, 0b1001:
 		immediateARM64(&in, w)
 	case 0b1010, 0b1011:
@@ -88,40 +88,40 @@ func (in *insn) clobber(r uint8) {
 // branchARM64 covers branches, exceptions and system instructions. What the kernel simulates:
 // https://github.com/torvalds/linux/blob/v6.12/arch/arm64/kernel/probes/decode-insn.c
 func branchARM64(in *insn, w word) {
-	jump := func(k kind, offset int64) {
-		in.kind, in.target, in.cost = k, in.addr+uint64(4*offset), Emulated
+	jump := func(f flow, offset int64) {
+		in.flow, in.target, in.cost = f, in.addr+uint64(4*offset), Emulated
 	}
 	switch {
 	case w&0xfc000000 == 0x14000000: // B
-		jump(kindJump, w.signed(0, 26))
+		jump(flowJump, w.signed(0, 26))
 	case w&0xfc000000 == 0x94000000: // BL
-		jump(kindCall, w.signed(0, 26))
+		jump(flowCall, w.signed(0, 26))
 	case w&0xff000010 == 0x54000000: // B.cond
-		jump(kindBranch, w.signed(5, 19))
+		jump(flowBranch, w.signed(5, 19))
 		in.flags, in.cc = true, uint8(w.bits(0, 4))
 	case w&0x7e000000 == 0x34000000: // CBZ, CBNZ
-		jump(kindBranch, w.signed(5, 19))
+		jump(flowBranch, w.signed(5, 19))
 	case w&0x7e000000 == 0x36000000: // TBZ, TBNZ
-		jump(kindBranch, w.signed(5, 14))
+		jump(flowBranch, w.signed(5, 14))
 	case w&0xfffffc1f == 0xd61f0000: // BR
-		in.kind, in.cost = kindJumpReg, Emulated
+		in.flow, in.cost = flowJumpReg, Emulated
 	case w&0xfffffc1f == 0xd63f0000: // BLR
-		in.kind, in.cost = kindCallReg, Emulated
+		in.flow, in.cost = flowCallReg, Emulated
 	case w&0xfffffc1f == 0xd65f0000: // RET
-		in.kind, in.cost = kindRet, Emulated
+		in.flow, in.cost = flowRet, Emulated
 	case w&0xfe000000 == 0xd6000000: // the same with pointer authentication, ERET
 		in.refused = true
-		in.kind = [4]kind{kindJumpReg, kindCallReg, kindRet, kindRet}[w.bits(21, 2)]
+		in.flow = [4]flow{flowJumpReg, flowCallReg, flowRet, flowRet}[w.bits(21, 2)]
 	case w&0xff000000 == 0xd4000000: // SVC, BRK, HLT
 		in.refused = true
 		in.clobbers, in.pointers = arm64All, true
 		if w&0xffe0001f != 0xd4000001 {
-			in.kind = kindTrap
+			in.flow = flowTrap
 		}
 	case w&0xffc00000 == 0xd5000000:
 		systemARM64(in, w)
 	default:
-		in.kind, in.refused = kindTrap, true
+		in.flow, in.refused = flowTrap, true
 	}
 }
 
@@ -132,7 +132,7 @@ func systemARM64(in *insn, w word) {
 	switch {
 	case w == nop:
 	case w&0xfffff0ff == 0xd503305f: // CLREX
-		in.kind, in.refused = kindMonitor, true
+		in.flow, in.refused = flowMonitor, true
 	case w&0xfffff01f == 0xd503301f: // DMB, DSB, ISB
 	case w.bit(21): // MRS, SYSL
 		in.clobber(w.rd())

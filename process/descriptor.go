@@ -2,7 +2,6 @@ package process
 
 import (
 	"encoding/binary"
-	"unicode/utf8"
 )
 
 // typeKind is abi.Kind: https://github.com/golang/go/blob/go1.26.0/src/internal/abi/type.go#L48
@@ -40,8 +39,9 @@ const (
 	interfaceMethods = 56 // abi.InterfaceType.Methods
 	mapGroup         = 64 // abi.MapType.Group, abi.OldMapType.Bucket
 
-	maxFields = 1 << 16
-	maxName   = 1 << 16
+	maxFields  = 1 << 12
+	maxName    = 1 << 16
+	maxChecked = 64 // bytes of a name that are checked for being text
 )
 
 // descriptor is an abi.Type as it lies in the executable:
@@ -111,16 +111,28 @@ func (md *moduledata) name(im *image, addr uint64) (text []byte, flags byte, ok 
 		return nil, 0, false
 	}
 	text = b[start : start+length]
-	return text, b[0], utf8.Valid(text)
+	return text, b[0], looksLikeText(text)
 }
 
-// typeString returns the type's string with its package's name: "*http.Request".
-func (md *moduledata) typeString(im *image, d descriptor) string {
+// looksLikeText reports whether a name starts with printable characters. A
+// full check of a name that is read often would be costly.
+func looksLikeText(name []byte) bool {
+	for _, c := range name[:min(len(name), maxChecked)] {
+		if c < ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// typeString returns the type's string with its package's name:
+// "*http.Request". It is part of the mapping.
+func (md *moduledata) typeString(im *image, d descriptor) []byte {
 	text, _, _ := md.name(im, md.types+uint64(d.str))
 	if d.flags&flagExtraStar != 0 && len(text) > 0 && text[0] == '*' {
 		text = text[1:]
 	}
-	return string(text)
+	return text
 }
 
 // elem returns the descriptor that a pointer, slice, array, channel or map type
@@ -175,7 +187,7 @@ func (md *moduledata) mapDescriptorSize(im *image, d descriptor) uint64 {
 	}
 	group, _ := md.descriptorRef(im, d.addr+mapGroup)
 	start, _, _ := im.slice(group.addr + structFields)
-	if first, ok := md.field(im, start); ok && first.name == "ctrl" {
+	if first, ok := md.field(im, start); ok && string(first.name) == "ctrl" {
 		return md.mapTypeSize
 	}
 	return oldMapType
@@ -196,7 +208,7 @@ func (md *moduledata) packagePath(im *image, d descriptor) string {
 
 // field is one field of a struct type.
 type field struct {
-	name     string
+	name     []byte // part of the mapping
 	offset   uint64 // bytes from the start of the struct
 	embedded bool
 	typ      descriptor
@@ -246,7 +258,7 @@ func (md *moduledata) field(im *image, addr uint64) (field, bool) {
 		return field{}, false
 	}
 	offset, ok := im.word(addr + 2*wordSize)
-	return field{string(text), offset, flags&nameEmbedded != 0, typ}, ok
+	return field{text, offset, flags&nameEmbedded != 0, typ}, ok
 }
 
 // shiftedOffsets reports whether the offsets of fields are those of Go 1.18,

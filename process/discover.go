@@ -23,6 +23,7 @@ type known struct {
 	exeLink string
 	target  bool
 	descend bool    // a target for being a descendant
+	pending bool    // a target in the middle of an exec, for the next scan
 	process Process // complete if target
 	file    fileID  // of the program, if target
 }
@@ -40,7 +41,7 @@ func NewScanner(fs FS, sel Selector) *Scanner {
 // each in ascending order of PID. Handle gone first: a target that executed another
 // program is in gone as it was and, if it is still a target, in appeared as it is; so
 // is a PID that went to another process. A process that started and exited between two
-// scans is in neither. Kernel threads and zombies are no targets, nor are processes
+// scans is in neither, nor is a target that executed the very same file again. Kernel threads and zombies are no targets, nor are processes
 // that the reader may not look at.
 //
 // An entry of Selector.PIDs names one process: when that is gone, the next process to
@@ -87,9 +88,9 @@ func (s *Scanner) look(pid int, before known, seen bool) (known, bool) {
 	if err != nil {
 		return known{}, false
 	}
-	if seen && !before.target && before.exeLink == link {
+	if seen && !before.target && !before.pending && before.exeLink == link {
 		// A PID that changed hands within one interval and shows the same program both
-		// times is not told apart here: at worst the wait is for the next exec.
+		// times is not told apart here: at worst a descendant is found at its next exec.
 		return before, true
 	}
 	p, err := s.fs.identify(pid, link)
@@ -110,8 +111,16 @@ func (s *Scanner) look(pid int, before known, seen bool) (known, bool) {
 		return known{exeLink: link}, true
 	}
 	k.process, err = s.fs.describe(p)
+	if err != nil {
+		return known{}, false
+	}
+	if k.process.Command == "" && !before.pending {
+		// During an exec the exe link is the new program's before there are arguments
+		// and environment. Some programs have really none, so one more scan must do.
+		return known{exeLink: link, pending: true}, true
+	}
 	k.target = true
-	return k, err == nil
+	return k, true
 }
 
 // release takes a PID that is free again from the selection.

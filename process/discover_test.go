@@ -60,6 +60,12 @@ func TestScan(t *testing.T) {
 			{what: "starts again", write: []fakeProcess{{pid: 8, start: 70, exe: "/opt/app"}}, appeared: []seen{{8, 70, "/opt/app"}}},
 			{what: "zombie", write: []fakeProcess{{pid: 8, start: 70, exe: "/opt/app", state: "Z"}}, gone: []seen{{8, 70, "/opt/app"}}},
 		}},
+		"in the middle of an exec": {Selector{Exe: []string{"app"}}, []scanStep{
+			{what: "no arguments yet", write: []fakeProcess{{pid: 5, start: 50, exe: "/srv/app", noArgs: true}}},
+			{what: "arguments", write: []fakeProcess{app}, appeared: []seen{{5, 50, "/srv/app"}}},
+			{what: "another", write: []fakeProcess{{pid: 6, start: 60, exe: "/srv/app", noArgs: true}}},
+			{what: "that has none", appeared: []seen{{6, 60, "/srv/app"}}},
+		}},
 		"by PID": {Selector{PIDs: []int{5}}, []scanStep{
 			{what: "not yet"},
 			{what: "starts", write: []fakeProcess{app}, appeared: []seen{{5, 50, "/srv/app"}}},

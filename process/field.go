@@ -6,8 +6,12 @@ import (
 	"strings"
 )
 
-// maxEmbedding bounds the depth at which promoted fields are looked for.
-const maxEmbedding = 8
+const (
+	// maxEmbedding bounds the depth at which promoted fields are looked for,
+	// maxEmbedded the structs that are looked into.
+	maxEmbedding = 8
+	maxEmbedded  = 256
+)
 
 // Path tells how to reach a field from the address of a struct: add Offsets[0];
 // for every further element read the pointer there and add that element to it.
@@ -97,13 +101,13 @@ func (b *Binary) selectField(d descriptor, name string) (offsets []uint64, typ d
 	for depth := 0; depth < maxEmbedding && len(level) > 0; depth++ {
 		var next []embeddedStruct
 		for _, s := range level {
-			if seen[s.typ.addr] {
+			if seen[s.typ.addr] || len(seen) == maxEmbedded {
 				continue
 			}
 			seen[s.typ.addr] = true
 			for _, f := range b.md.fields(b.image, s.typ) {
 				at := offsetBy(s.offsets, f.offset)
-				if f.name == name {
+				if string(f.name) == name {
 					return at, f.typ, true
 				}
 				if !f.embedded {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -13,6 +14,9 @@ import (
 // text, then the offset of the _func record in pclntable:
 // https://github.com/golang/go/blob/go1.26.0/src/runtime/symtab.go#L578
 const functabEntry = 8
+
+// maxMatches bounds the functions that Functions returns for one key.
+const maxMatches = 1 << 20
 
 // Function is one piece of code with a name of its own.
 type Function struct {
@@ -33,19 +37,22 @@ type Function struct {
 func (b *Binary) Functions(names ...string) (found map[string][]Function) {
 	var err error
 	defer b.image.recoverFault(debug.SetPanicOnFault(true), &err)
-	wanted := b.md.nameOffsets(names)
+	defer b.image.release()
+	wanted := b.md.findNames(names)
 	result := map[string][]Function{}
 	for i := range b.md.functionCount() {
-		keys, ok := wanted[b.md.nameOffset(i)]
+		name, ok := wanted[b.md.nameOffset(i)]
 		if !ok {
 			continue
 		}
-		f, ok := b.md.function(i)
+		addr, size, ok := b.md.extent(i)
 		if !ok {
 			continue
 		}
-		for _, key := range keys {
-			result[key] = append(result[key], f)
+		for _, key := range name.keys {
+			if len(result[key]) < maxMatches {
+				result[key] = append(result[key], Function{name.text, addr, size})
+			}
 		}
 	}
 	return result
@@ -123,45 +130,58 @@ func (md *moduledata) nameOffset(i int) uint32 {
 	return binary.LittleEndian.Uint32(md.functions[record+4:])
 }
 
-// function returns the i-th function, false if its table entry makes no sense.
-func (md *moduledata) function(i int) (Function, bool) {
-	name, ok := cString(md.funcNames, uint64(md.nameOffset(i)))
+// extent returns where the i-th function's code lies, false if its table entry
+// makes no sense.
+func (md *moduledata) extent(i int) (addr, size uint64, ok bool) {
 	start, end := md.entry(i), md.entry(i+1)
-	if !ok || start > end {
-		return Function{}, false
-	}
-	return Function{Name: name, Addr: start, Size: end - start}, true
+	return start, end - start, start <= end
 }
 
-// nameOffsets finds the wanted names in funcnametab and returns, by the
-// positions where they stand, the spellings that asked for them. Comparing
-// positions afterwards is much quicker than comparing every function's name.
-func (md *moduledata) nameOffsets(names []string) map[uint32][]string {
-	var prefixes []string
-	exact := map[string]bool{}
+// function returns the i-th function.
+func (md *moduledata) function(i int) (Function, bool) {
+	name, ok := cString(md.funcNames, uint64(md.nameOffset(i)))
+	addr, size, ok2 := md.extent(i)
+	return Function{name, addr, size}, ok && ok2
+}
+
+// wantedName is a name in funcnametab that Functions was asked for.
+type wantedName struct {
+	text string
+	keys []string // the spellings that asked for it
+}
+
+// findNames finds names and patterns in funcnametab and returns the matches by
+// their position there. Comparing positions afterwards is much quicker than
+// comparing every function's name.
+func (md *moduledata) findNames(names []string) map[uint32]wantedName {
+	exact, prefixes := map[string]bool{}, []string{}
 	for _, name := range names {
-		if strings.HasSuffix(name, "*") {
-			prefixes = append(prefixes, name)
-		} else {
+		if !strings.HasSuffix(name, "*") {
 			exact[name] = true
+		} else if !slices.Contains(prefixes, name) {
+			prefixes = append(prefixes, name)
 		}
 	}
-	offsets := map[uint32][]string{}
-	for at := 0; at < len(md.funcNames); {
+	found := map[uint32]wantedName{}
+	for at := 0; at < len(md.funcNames) && len(found) < maxMatches; {
 		length := bytes.IndexByte(md.funcNames[at:], 0)
 		if length < 0 {
 			break
 		}
 		name := md.funcNames[at : at+length]
+		var keys []string
 		if exact[string(name)] {
-			offsets[uint32(at)] = append(offsets[uint32(at)], string(name))
+			keys = append(keys, string(name))
 		}
 		for _, pattern := range prefixes {
-			if p := pattern[:len(pattern)-1]; len(name) >= len(p) && string(name[:len(p)]) == p {
-				offsets[uint32(at)] = append(offsets[uint32(at)], pattern)
+			if p := pattern[:len(pattern)-1]; length >= len(p) && string(name[:len(p)]) == p {
+				keys = append(keys, pattern)
 			}
+		}
+		if keys != nil {
+			found[uint32(at)] = wantedName{string(name), keys}
 		}
 		at += length + 1
 	}
-	return offsets
+	return found
 }

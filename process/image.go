@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -13,10 +14,19 @@ import (
 )
 
 const (
-	// maxSegments and maxSections bound what is kept of a hostile file's
+	// maxSegments and maxSections bound what is read of a hostile file's
 	// headers; a real executable has about ten of the one and fifty of the other.
 	maxSegments = 128
 	maxSections = 4096
+	maxNotes    = 64 << 10
+
+	// maxImage bounds the size of an executable, in bytes; the largest Go
+	// programs known have 700 MB, most of it debug information.
+	maxImage = 2 << 30
+
+	// scanChunk is how much of a segment a scan looks at before it gives the
+	// pages back.
+	scanChunk = 8 << 20
 
 	wordSize = 8
 )
@@ -34,7 +44,7 @@ type image struct {
 	segments []segment // PT_LOAD, ascending
 	notes    []segment
 	dynamic  []byte
-	sections map[string]uint64 // name → address; hints only, a file may lack or forge them
+	sections map[string]uint64 // addresses of Go's sections; hints only, a file may lack or forge them
 	relocs   relocations
 }
 
@@ -61,6 +71,9 @@ func archName(m elf.Machine) string {
 func openImage(file *os.File, size int64) (*image, error) {
 	if size < 64 {
 		return nil, fmt.Errorf("%w: the file has %d bytes", ErrNotELF, size)
+	}
+	if size > maxImage {
+		return nil, fmt.Errorf("%w: it has %d bytes, the most that is read is %d; strip its debug information", ErrUnsupported, size, maxImage)
 	}
 	data, err := syscall.Mmap(int(file.Fd()), 0, int(size), syscall.PROT_READ, syscall.MAP_PRIVATE)
 	if err != nil {
@@ -123,8 +136,8 @@ func (im *image) parse() (err error) {
 		return fmt.Errorf("%w: it is not an executable or shared object", ErrUnsupported)
 	}
 	im.parseSegments(le.Uint64(d[32:]), le.Uint16(d[54:]), le.Uint16(d[56:]))
-	if len(im.segments) == 0 {
-		return fmt.Errorf("%w: it has no loadable segment", ErrNotELF)
+	if err := im.checkSegments(); err != nil {
+		return err
 	}
 	im.parseSections(le.Uint64(d[40:]), le.Uint16(d[58:]), le.Uint16(d[60:]), le.Uint16(d[62:]))
 	im.relocs = newRelocations(im)
@@ -155,6 +168,7 @@ func (im *image) parseSegments(table uint64, entrySize, count uint16) {
 		case elf.PT_LOAD:
 			im.segments = append(im.segments, s)
 		case elf.PT_NOTE:
+			s.data = s.data[:min(len(s.data), maxNotes)]
 			im.notes = append(im.notes, s)
 		case elf.PT_DYNAMIC:
 			im.dynamic = s.data
@@ -162,6 +176,22 @@ func (im *image) parseSegments(table uint64, entrySize, count uint16) {
 	}
 	slices.SortFunc(im.segments, func(a, b segment) int { return cmp.Compare(a.addr, b.addr) })
 }
+
+// checkSegments refuses a file that loads its contents many times over, which
+// only makes scans long.
+func (im *image) checkSegments() error {
+	loaded := 0
+	for _, s := range im.segments {
+		loaded += len(s.data)
+	}
+	if loaded == 0 || loaded > 2*len(im.data) {
+		return fmt.Errorf("%w: its loadable segments have %d bytes, the file %d", ErrNotELF, loaded, len(im.data))
+	}
+	return nil
+}
+
+// goSections are the sections that only a Go linker makes.
+var goSections = [...]string{".gopclntab", ".data.rel.ro.gopclntab", ".go.buildinfo", ".go.module"}
 
 func (im *image) parseSections(table uint64, entrySize, count, namesIndex uint16) {
 	const headerSize = 64
@@ -181,8 +211,10 @@ func (im *image) parseSections(table uint64, entrySize, count, namesIndex uint16
 		if h == nil {
 			return
 		}
-		if name, ok := cString(names, uint64(le.Uint32(h))); ok && name != "" {
-			im.sections[name] = le.Uint64(h[16:])
+		for _, name := range goSections {
+			if hasCString(names, uint64(le.Uint32(h)), name) {
+				im.sections[name] = le.Uint64(h[16:])
+			}
 		}
 	}
 }
@@ -255,17 +287,60 @@ func (im *image) slice(addr uint64) (start, length uint64, ok bool) {
 	return start, length, ok1 && ok2 && ok3 && length == capacity
 }
 
+// chunks yields the contents of the segments that match, piece by piece, each
+// piece starting and (but for the last of a segment) ending at a multiple of 16
+// bytes. The pages of a full piece are given back when it is done, so that a
+// scan of a large file occupies no more than one piece.
+func (im *image) chunks(match func(*segment) bool) iter.Seq2[uint64, []byte] {
+	const align = 16
+	return func(yield func(uint64, []byte) bool) {
+		for i := range im.segments {
+			s := &im.segments[i]
+			if !match(s) {
+				continue
+			}
+			skip := min(-s.addr%align, uint64(len(s.data)))
+			for addr, rest := s.addr+skip, s.data[skip:]; len(rest) > 0; {
+				chunk := rest[:min(len(rest), scanChunk)]
+				if !yield(addr, chunk) {
+					return
+				}
+				if len(chunk) == scanChunk {
+					im.release()
+				}
+				addr, rest = addr+uint64(len(chunk)), rest[len(chunk):]
+			}
+		}
+	}
+}
+
+// release gives the pages that were touched back to the kernel. They come from
+// the page cache when they are read again.
+func (im *image) release() {
+	if len(im.data) > 0 {
+		_ = syscall.Madvise(im.data, syscall.MADV_DONTNEED) // a saving only
+	}
+}
+
 // cString returns the NUL-terminated string at an offset of b.
 func cString(b []byte, offset uint64) (string, bool) {
 	if offset >= uint64(len(b)) {
 		return "", false
 	}
-	const longest = 64 << 10
 	b = b[offset:]
-	b = b[:min(len(b), longest)]
+	b = b[:min(len(b), maxName)]
 	i := bytes.IndexByte(b, 0)
 	if i < 0 {
 		return "", false
 	}
 	return string(b[:i]), true
+}
+
+// hasCString reports whether the NUL-terminated string at an offset of b is s.
+func hasCString(b []byte, offset uint64, s string) bool {
+	if offset >= uint64(len(b)) {
+		return false
+	}
+	b = b[offset:]
+	return len(b) > len(s) && string(b[:len(s)]) == s && b[len(s)] == 0
 }

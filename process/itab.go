@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"iter"
 	"runtime/debug"
 )
@@ -26,18 +27,22 @@ func (b *Binary) Itabs(iface, concrete string) (addrs []uint64) {
 	for t := range b.itabs() {
 		wanted, known := named[t.iface]
 		if !known {
-			d, ok := b.md.descriptor(b.image, t.iface)
-			wanted = ok && b.canonical(d) == iface
+			wanted = b.isNamed(t.iface, iface)
 			named[t.iface] = wanted
 		}
-		if !wanted {
-			continue
-		}
-		if d, ok := b.md.descriptor(b.image, t.concrete); ok && b.canonical(d) == concrete {
+		if wanted && b.isNamed(t.concrete, concrete) {
 			addrs = append(addrs, t.addr)
 		}
 	}
 	return addrs
+}
+
+// isNamed reports whether the descriptor at addr has a canonical name. Comparing
+// the ends first saves making a string of most others.
+func (b *Binary) isNamed(addr uint64, name string) bool {
+	d, ok := b.md.descriptor(b.image, addr)
+	_, short := splitStars(shortName(name))
+	return ok && bytes.HasSuffix(b.md.typeString(b.image, d), []byte(short)) && b.canonical(d) == name
 }
 
 // itabs yields all itabs that the linker laid out.

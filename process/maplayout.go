@@ -116,7 +116,7 @@ func (b *Binary) readSlots(m *MapLayout, slots field) bool {
 func (b *Binary) fieldsByName(d descriptor) map[string]field {
 	byName := map[string]field{}
 	for _, f := range b.md.fields(b.image, d) {
-		byName[f.name] = f
+		byName[string(f.name)] = f
 	}
 	return byName
 }

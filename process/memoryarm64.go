@@ -124,7 +124,7 @@ func (in *insn) access(a access) {
 // otherMemoryARM64 covers exclusives, atomics, vector structures and whatever is new. It errs on the side of too much.
 func otherMemoryARM64(in *insn, w word) {
 	if w&0x3f800000 == 0x08000000 { // LDXR, STXR and the like
-		in.kind, in.refused = kindMonitor, true
+		in.flow, in.refused = flowMonitor, true
 	}
 	in.clobber(w.rd())
 	in.clobber(w.rm())

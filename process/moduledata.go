@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"slices"
 )
 
 // moduledata is what this package needs of runtime.moduledata, the runtime's
@@ -68,26 +69,34 @@ const (
 	// maxModuledatas bounds the references to a function table that are tried.
 	maxModuledatas  = 256
 	maxTextSections = 64
+	maxItabs        = 1 << 20
 )
 
-// findModuledata tries every reference to everything that looks like a function
+// findModuledata tries the references to everything that looks like a function
 // table, in the order of likelihood, and returns the first that validates.
 func findModuledata(im *image) (moduledata, error) {
+	md, err := moduledataOf(im, im.pclntabSections())
+	if err != nil {
+		md, err = moduledataOf(im, im.scanPclntabs())
+	}
+	return md, err
+}
+
+// moduledataOf finds the moduledata of one of the function tables.
+func moduledataOf(im *image, pclntabs []uint64) (moduledata, error) {
 	old := false
-	for pclntab := range im.pclntabs() {
-		tried := 0
-		for addr := range im.references(pclntab) {
-			if tried++; tried > maxModuledatas {
-				break
-			}
-			md, ok := im.moduledataAt(addr, pclntab)
-			if ok && md.magic == pclntabGo116 {
-				old = true
-				continue
-			}
-			if ok && md.readLayout(im, addr) {
-				return md, nil
-			}
+	tried := 0
+	for addr := range im.references(pclntabs) {
+		if tried++; tried > maxModuledatas {
+			break
+		}
+		md, ok := im.moduledataAt(addr)
+		if ok && md.magic == pclntabGo116 {
+			old = true
+			continue
+		}
+		if ok && (md.readLayout(im, addr) || md.searchLayout(im, addr)) {
+			return md, nil
 		}
 	}
 	if old {
@@ -98,23 +107,22 @@ func findModuledata(im *image) (moduledata, error) {
 
 // references yields the addresses of words that hold the address of a function
 // table, which is the first word of the moduledata.
-func (im *image) references(pclntab uint64) iter.Seq[uint64] {
+func (im *image) references(pclntabs []uint64) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
+		if len(pclntabs) == 0 {
+			return
+		}
 		if addr, ok := im.sections[".go.module"]; ok && !yield(addr) { // from Go 1.26
 			return
 		}
-		for addr := range im.relocs.targets(pclntab) {
+		for addr := range im.relocs.targets(pclntabs) {
 			if !yield(addr) {
 				return
 			}
 		}
-		for i := range im.segments {
-			s := &im.segments[i]
-			if !s.writable() {
-				continue
-			}
-			for at := -s.addr % wordSize; at+wordSize <= uint64(len(s.data)); at += wordSize {
-				if binary.LittleEndian.Uint64(s.data[at:]) == pclntab && !yield(s.addr+at) {
+		for addr, chunk := range im.chunks((*segment).writable) {
+			for at := 0; at+wordSize <= len(chunk); at += wordSize {
+				if slices.Contains(pclntabs, binary.LittleEndian.Uint64(chunk[at:])) && !yield(addr+uint64(at)) {
 					return
 				}
 			}
@@ -125,18 +133,19 @@ func (im *image) references(pclntab uint64) iter.Seq[uint64] {
 // moduledataAt reads and validates the part of a moduledata that all layouts
 // share. The address of the code is taken from here, not from the header of the
 // function table, which no longer holds it from Go 1.26.
-func (im *image) moduledataAt(addr, pclntab uint64) (moduledata, bool) {
+func (im *image) moduledataAt(addr uint64) (moduledata, bool) {
 	var md moduledata
-	if head, ok := im.word(addr); !ok || head != pclntab {
-		return md, false
-	}
+	pclntab, _ := im.word(addr)
 	header := im.bytes(pclntab, 2*wordSize)
 	if header == nil {
 		return md, false
 	}
-	md.magic = binary.LittleEndian.Uint32(header)
-	count := binary.LittleEndian.Uint64(header[wordSize:])
+	le := binary.LittleEndian
+	count := le.Uint64(header[wordSize:])
 	var ok bool
+	if md.magic, ok = pclntabHeader(le.Uint64(header)); !ok {
+		return md, false
+	}
 	if md.funcNames, ok = im.sliceBytes(addr+wordFuncNames*wordSize, 1); !ok {
 		return md, false
 	}
@@ -173,15 +182,24 @@ func (im *image) sliceBytes(addr, elemSize uint64) ([]byte, bool) {
 
 // readLayout fills the rest of md by the layout that fits.
 func (md *moduledata) readLayout(im *image, addr uint64) bool {
-	for i := range moduledataLayouts {
-		candidate := *md
-		if candidate.read(im, addr, &moduledataLayouts[i]) {
-			*md = candidate
-			md.shifted = md.shiftedOffsets(im)
+	for _, l := range moduledataLayouts {
+		if md.readAs(im, addr, l) {
 			return true
 		}
 	}
 	return false
+}
+
+// readAs fills the rest of md by one layout and reports whether that fits; if
+// not, md is unchanged.
+func (md *moduledata) readAs(im *image, addr uint64, l moduledataLayout) bool {
+	candidate := *md
+	if !candidate.read(im, addr, &l) {
+		return false
+	}
+	*md = candidate
+	md.shifted = md.shiftedOffsets(im)
+	return true
 }
 
 // read fills md by one layout and reports whether the values make sense.
@@ -195,7 +213,7 @@ func (md *moduledata) read(im *image, addr uint64, l *moduledataLayout) bool {
 	if md.types == 0 || md.types >= md.etypes || im.bytes(md.types, md.etypes-md.types) == nil {
 		return false
 	}
-	if !md.readTextSections(im, addr+uint64(l.textSections)*wordSize) {
+	if l.textSections != 0 && !md.readTextSections(im, addr+uint64(l.textSections)*wordSize) {
 		return false
 	}
 	if l.typedescs != 0 {
@@ -214,8 +232,25 @@ func (md *moduledata) readDescriptorRange(im *image, typedescs, itabOffset, itab
 	md.typedescs = typedescs
 	md.itabs = md.types + itabOffset
 	md.eitabs = md.itabs + itabSize
-	_, ok := md.descriptor(im, md.types+wordSize)
-	return ok
+	return md.sampleDescriptors(im)
+}
+
+// sampleDescriptors reports whether the first descriptors follow each other as
+// their sizes say.
+func (md *moduledata) sampleDescriptors(im *image) bool {
+	const samples = 16
+	addr := md.types + wordSize
+	for range samples {
+		if addr >= md.types+md.typedescs {
+			break
+		}
+		d, ok := md.descriptor(im, addr)
+		if !ok {
+			return false
+		}
+		addr += md.fullSize(im, d)
+	}
+	return true
 }
 
 // readTypelinks takes the form up to Go 1.26.
@@ -224,16 +259,24 @@ func (md *moduledata) readTypelinks(im *image, typelinks, itablinks uint64) bool
 	if md.typelinks, ok = im.sliceBytes(typelinks, typelinkSize); !ok || len(md.typelinks) == 0 {
 		return false
 	}
-	for i := range md.typelinkCount() {
-		if md.typelink(i) >= md.etypes {
-			return false
-		}
-	}
-	if _, ok := md.descriptor(im, md.typelink(0)); !ok {
+	if !md.sampleTypelinks(im) {
 		return false
 	}
 	md.itablinks, md.itabCount, ok = im.slice(itablinks)
-	return ok && md.itabCount <= uint64(len(im.data)) && (md.itabCount == 0 || im.bytes(md.itablinks, md.itabCount*wordSize) != nil)
+	return ok && md.itabCount <= maxItabs && (md.itabCount == 0 || im.bytes(md.itablinks, md.itabCount*wordSize) != nil)
+}
+
+// sampleTypelinks reports whether typelinks at even distances, the first and the
+// last among them, lead to descriptors.
+func (md *moduledata) sampleTypelinks(im *image) bool {
+	const samples = 16
+	last := md.typelinkCount() - 1
+	for i := range samples + 1 {
+		if _, ok := md.descriptor(im, md.typelink(i*last/samples)); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 func (md *moduledata) readTextSections(im *image, addr uint64) bool {

@@ -1,9 +1,6 @@
 package process
 
-import (
-	"encoding/binary"
-	"iter"
-)
+import "encoding/binary"
 
 // The magic numbers of the function table's header:
 // https://github.com/golang/go/blob/go1.26.0/src/internal/abi/symtab.go#L9
@@ -15,7 +12,7 @@ const (
 
 // maxPclntabs bounds the headers that are tried; a program that reads function
 // tables itself holds one or two lookalikes.
-const maxPclntabs = 64
+const maxPclntabs = 16
 
 // pclntabHeader reports whether word, the first of a header, can start one, and
 // its magic. The word is magic, two zero bytes, the instruction size quantum
@@ -29,41 +26,40 @@ func pclntabHeader(word uint64) (magic uint32, ok bool) {
 	return magic, ok
 }
 
-// pclntabs yields the addresses where a function table may start: what the
-// section header says, then whatever else looks like one in any segment. The
-// search is needed for externally linked position-independent executables up to
-// Go 1.25, which put the table into .data.rel.ro, and without section headers.
-func (im *image) pclntabs() iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
-		for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab"} {
-			addr, ok := im.sections[name]
-			if !ok {
-				continue
-			}
-			word := im.bytes(addr, wordSize)
-			if word == nil {
-				continue
-			}
-			if _, ok := pclntabHeader(binary.LittleEndian.Uint64(word)); ok && !yield(addr) {
-				return
-			}
+// pclntabSections returns the addresses of function tables that the section
+// headers name.
+func (im *image) pclntabSections() (found []uint64) {
+	for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab"} {
+		addr, ok := im.sections[name]
+		if !ok {
+			continue
 		}
-		im.scanPclntabs(yield)
+		word := im.bytes(addr, wordSize)
+		if word == nil {
+			continue
+		}
+		if _, ok := pclntabHeader(binary.LittleEndian.Uint64(word)); ok {
+			found = append(found, addr)
+		}
 	}
+	return found
 }
 
-func (im *image) scanPclntabs(yield func(uint64) bool) {
-	found := 0
-	for i := range im.segments {
-		s := &im.segments[i]
-		skip := -s.addr % wordSize
-		for at := skip; at+wordSize <= uint64(len(s.data)); at += wordSize {
-			if _, ok := pclntabHeader(binary.LittleEndian.Uint64(s.data[at:])); !ok {
+// scanPclntabs returns the addresses of whatever looks like a function table.
+// The scan is needed without section headers, and for externally linked
+// position-independent executables up to Go 1.25, which have the table amid
+// .data.rel.ro.
+func (im *image) scanPclntabs() (found []uint64) {
+	anywhere := func(*segment) bool { return true }
+	for addr, chunk := range im.chunks(anywhere) {
+		for at := 0; at+wordSize <= len(chunk); at += wordSize {
+			if _, ok := pclntabHeader(binary.LittleEndian.Uint64(chunk[at:])); !ok {
 				continue
 			}
-			if found++; found > maxPclntabs || !yield(s.addr+at) {
-				return
+			if found = append(found, addr+uint64(at)); len(found) == maxPclntabs {
+				return found
 			}
 		}
 	}
+	return found
 }

@@ -1,8 +1,12 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 )
+
+// ErrNoCall: a function does not call another one; it may have been inlined there.
+var ErrNoCall = errors.New("there is none (it may be inlined)")
 
 // Cost says what the kernel does with the instruction that a uprobe replaces.
 type Cost uint8
@@ -159,7 +163,7 @@ func (l *listing) entryFrameless() (Point, error) {
 			}
 			return l.point(i, "first emulated instruction"), nil
 		}
-		if in.kind != kindOther || in.writes()&l.arch.args != 0 {
+		if in.flow != flowNext || in.writes()&l.arch.args != 0 {
 			break
 		}
 	}
@@ -179,9 +183,9 @@ func (l *listing) findStackCheck() {
 	for i := 0; i < len(l.insns) && i < maxStackCheck; i++ {
 		in := &l.insns[i]
 		switch {
-		case in.kind == kindBranch && in.flags && l.isMorestack(in.target):
+		case in.flow == flowBranch && in.flags && l.isMorestack(in.target):
 			l.check, l.grow = i, in.target
-		case in.kind != kindOther || in.sp != 0 || in.spLost || in.writes()&l.arch.args != 0:
+		case in.flow != flowNext || in.sp != 0 || in.spLost || in.writes()&l.arch.args != 0:
 			return
 		}
 	}
@@ -203,11 +207,11 @@ func (l *listing) isMorestack(addr uint64) bool {
 		if err != nil {
 			return false
 		}
-		switch in.kind {
-		case kindOther:
-		case kindCall:
+		switch in.flow {
+		case flowNext:
+		case flowCall:
 			calls++
-		case kindJump:
+		case flowJump:
 			return calls == 1 && in.target == l.Addr
 		default:
 			return false
@@ -231,7 +235,7 @@ func (c Code) AfterCall(callee string, results int) ([]Point, error) {
 	}
 	var points []Point
 	for i, in := range l.insns {
-		if in.kind != kindCall || l.nameAt(in.target) != callee {
+		if in.flow != flowCall || l.nameAt(in.target) != callee {
 			continue
 		}
 		p, ok := l.afterCall(i, results)
@@ -244,10 +248,13 @@ func (c Code) AfterCall(callee string, results int) ([]Point, error) {
 		return nil, fmt.Errorf("find call of %s: %w", callee, l.err)
 	}
 	if points == nil {
-		return nil, fmt.Errorf("find call of %s in function at %#x: there is none (it may be inlined)", callee, l.Addr)
+		return nil, fmt.Errorf("find call of %s in function at %#x: %w", callee, l.Addr, ErrNoCall)
 	}
 	return points, nil
 }
+
+// maxStraight is how many instructions after a call are searched for an emulated one.
+const maxStraight = 256
 
 func (l *listing) afterCall(call, results int) (Point, bool) {
 	first := call + 1
@@ -255,17 +262,17 @@ func (l *listing) afterCall(call, results int) (Point, bool) {
 		return Point{}, false
 	}
 	t := l.newTrace()
-	for i := first; i < len(l.insns); i++ {
+	for i := first; i < min(len(l.insns), first+maxStraight); i++ {
 		in := &l.insns[i]
-		if l.targeted(in.addr, in.addr+1) || in.kind == kindMonitor {
+		if l.targeted(in.addr, in.addr+1) || in.flow == flowMonitor {
 			break
 		}
-		if (in.cost == Emulated || in.kind == kindRet) && l.usable(i) {
+		if (in.cost == Emulated || in.flow == flowRet) && l.usable(i) {
 			p := l.point(i, "next emulated instruction after the call")
-			if in.kind == kindCall {
+			if in.flow == flowCall {
 				p.Why = "next call after the return"
 			}
-			if in.kind == kindRet {
+			if in.flow == flowRet {
 				p.Why = "RET after the call"
 			}
 			p.Results = t.findResults(results, l.delta[i])

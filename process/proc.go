@@ -45,7 +45,8 @@ type Process struct {
 	Command string
 
 	// Env holds the variables named OTEL_* and REMORA_* of the environment that the
-	// process was started with. It is nil when there are none or they may not be read.
+	// process was started with. It is nil when there are none or they may not be read:
+	// for other users' processes that takes CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE.
 	Env map[string]string
 
 	// ContainerID is the container's 64 hexadecimal digits, "" outside of containers.

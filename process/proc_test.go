@@ -22,6 +22,7 @@ type fakeProcess struct {
 	exe       string // no exe link if empty, as kernel threads have it
 	environ   string
 	cgroup    string
+	noArgs    bool // as in the middle of an exec
 }
 
 // write creates the directory, or replaces the one of a process that had the PID.
@@ -48,6 +49,9 @@ func (f fakeProcess) write(t *testing.T, root string) {
 		"cmdline": f.exe + "\x00-flag\x00",
 		"environ": f.environ,
 		"cgroup":  f.cgroup,
+	}
+	if f.noArgs {
+		files["cmdline"] = ""
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {

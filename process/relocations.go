@@ -14,7 +14,7 @@ const relaSize = 24
 
 // maxStrayRelocations bounds the memory spent on a relocation table that is not
 // sorted (16 bytes each).
-const maxStrayRelocations = 4 << 20
+const maxStrayRelocations = 1 << 20
 
 // relocations finds the value that the dynamic loader gives a word of a
 // position-independent executable loaded at address 0: the addend of its
@@ -91,17 +91,17 @@ func (r *relocations) lookup(addr uint64) (uint64, bool) {
 	return 0, false
 }
 
-// targets yields the address of every relocated word whose value is want.
-func (r *relocations) targets(want uint64) iter.Seq[uint64] {
+// targets yields the address of every relocated word whose value is wanted.
+func (r *relocations) targets(wanted []uint64) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
 		le := binary.LittleEndian
 		for e := r.sorted; len(e) >= relaSize; e = e[relaSize:] {
-			if le.Uint64(e[16:]) == want && !yield(le.Uint64(e)) {
+			if slices.Contains(wanted, le.Uint64(e[16:])) && !yield(le.Uint64(e)) {
 				return
 			}
 		}
 		for _, e := range r.stray {
-			if e.value == want && !yield(e.addr) {
+			if slices.Contains(wanted, e.value) && !yield(e.addr) {
 				return
 			}
 		}

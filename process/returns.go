@@ -31,7 +31,7 @@ func (c Code) Returns(results int) ([]Point, error) {
 	}
 	var points []Point
 	for i := range l.insns {
-		if l.insns[i].kind != kindRet {
+		if l.insns[i].flow != flowRet {
 			continue
 		}
 		ps, err := l.pointsOf(i, results)
@@ -85,33 +85,28 @@ func (w *returnWalk) back(i int, path []int) string {
 	if len(path) > maxPath {
 		return "the code before it is too long"
 	}
-	in := &w.insns[i]
-	joined := w.targeted(in.addr, in.addr+1)
-	for b := 0; joined && b < len(w.insns); b++ {
-		from := &w.insns[b]
-		if (from.kind != kindBranch && from.kind != kindJump) || from.target != in.addr {
-			continue
-		}
+	joins := w.jumpsTo(w.insns[i].addr)
+	for _, j := range joins {
 		when := Always
-		if from.kind == kindBranch {
+		if w.insns[j.from].flow == flowBranch {
 			when = Taken
 		}
-		if why := w.add(b, when, path); why != "" {
+		if why := w.add(j.from, when, path); why != "" {
 			return why
 		}
 	}
 	if !w.fallsThrough(i - 1) {
-		if !joined {
+		if len(joins) == 0 {
 			return "nothing seen leads to it"
 		}
 		return ""
 	}
 	switch before := &w.insns[i-1]; {
-	case before.kind == kindBranch:
+	case before.flow == flowBranch:
 		return w.add(i-1, NotTaken, path)
-	case before.kind == kindCall || before.kind == kindCallReg:
+	case before.flow == flowCall || before.flow == flowCallReg:
 		return "a call comes right before it"
-	case before.kind != kindOther:
+	case before.flow != flowNext:
 		return "an exclusive access comes before it"
 	case before.cost == Emulated:
 		return w.add(i-1, Always, path)

@@ -54,7 +54,7 @@ func (l *listing) newTrace() *trace {
 // step carries out instruction i.
 func (t *trace) step(i int) {
 	in, delta := &t.insns[i], t.delta[i]
-	if in.kind == kindCall || in.kind == kindCallReg {
+	if in.flow == flowCall || in.flow == flowCallReg {
 		t.forget()
 		return
 	}

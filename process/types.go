@@ -9,8 +9,11 @@ import (
 	"strings"
 )
 
-// maxNesting bounds how many pointers a type's name may be wrapped in.
-const maxNesting = 8
+const (
+	maxNesting  = 8    // pointers and slices that a type's name may be wrapped in
+	maxSameName = 1024 // types that are looked at for one name
+	maxIndexed  = 512  // bytes of a type's string; longer names are not found
+)
 
 // TypeName returns the canonical name of the type whose descriptor is at a
 // link-time address: for a named type its import path, a dot and its name
@@ -46,7 +49,7 @@ func (b *Binary) canonical(d descriptor) string {
 }
 
 func (b *Binary) canonicalNested(d descriptor, depth int) string {
-	text := b.md.typeString(b.image, d)
+	text := string(b.md.typeString(b.image, d))
 	if d.named() {
 		path := b.md.packagePath(b.image, d)
 		if path == "" {
@@ -74,18 +77,22 @@ func (b *Binary) canonicalNested(d descriptor, depth int) string {
 // shortName strips the package from a named type's string or canonical name:
 // "http.Request" and "net/http.Request" both give "Request". The dots within
 // type arguments do not count.
-func shortName(name string) string {
-	end := strings.IndexByte(name, '[')
-	if end < 0 {
-		end = len(name)
+func shortName[T string | []byte](name T) T {
+	start := 0
+	for i := 0; i < len(name) && name[i] != '['; i++ {
+		if name[i] == '.' {
+			start = i + 1
+		}
 	}
-	return name[strings.LastIndexByte(name[:end], '.')+1:]
+	return name[start:]
 }
 
 // splitStars splits "**pkg.T" into 2 and "pkg.T".
-func splitStars(name string) (stars int, rest string) {
-	rest = strings.TrimLeft(name, "*")
-	return len(name) - len(rest), rest
+func splitStars[T string | []byte](name T) (stars int, rest T) {
+	for stars < len(name) && name[stars] == '*' {
+		stars++
+	}
+	return stars, name[stars:]
 }
 
 // typesNamed returns the descriptors with a canonical name, by address.
@@ -166,21 +173,21 @@ func isMajorVersion(elem string) bool {
 func (b *Binary) typelinksWithString(text string) []descriptor {
 	md := &b.md
 	n := md.typelinkCount()
-	at := func(i int) (descriptor, string) {
+	at := func(i int) (descriptor, []byte) {
 		d, ok := md.descriptor(b.image, md.typelink(i))
 		if !ok {
-			return d, ""
+			return d, nil
 		}
 		return d, md.typeString(b.image, d)
 	}
 	first := sort.Search(n, func(i int) bool {
 		_, s := at(i)
-		return s >= text
+		return string(s) >= text
 	})
 	var found []descriptor
-	for i := first; i < n; i++ {
+	for i := first; i < min(n, first+maxSameName); i++ {
 		d, s := at(i)
-		if s != text {
+		if string(s) != text {
 			break
 		}
 		found = append(found, d)
@@ -200,8 +207,8 @@ type typeIndexEntry struct {
 	offset uint32 // of the descriptor from types
 }
 
-func (x *typeIndex) hash(stars int, short string) uint32 {
-	return uint32(maphash.String(x.seed, short)) + uint32(stars)
+func (x *typeIndex) hash(stars int, short []byte) uint32 {
+	return uint32(maphash.Bytes(x.seed, short)) + uint32(stars)
 }
 
 // searchIndex looks a name up in the index, which the first call builds.
@@ -209,10 +216,10 @@ func (b *Binary) searchIndex(name string) []descriptor {
 	b.typesOnce.Do(b.buildTypeIndex)
 	x := &b.typeIndex
 	stars, rest := splitStars(name)
-	hash := x.hash(stars, shortName(rest))
+	hash := x.hash(stars, []byte(shortName(rest)))
 	first := sort.Search(len(x.entries), func(i int) bool { return x.entries[i].hash >= hash })
 	var found []descriptor
-	for _, e := range x.entries[first:] {
+	for _, e := range x.entries[first:min(len(x.entries), first+maxSameName)] {
 		if e.hash != hash {
 			break
 		}
@@ -228,9 +235,10 @@ func (b *Binary) searchIndex(name string) []descriptor {
 func (b *Binary) buildTypeIndex() {
 	x := &b.typeIndex
 	x.seed = maphash.MakeSeed()
+	defer b.image.release()
 	for d := range b.allTypes() {
 		stars, rest := splitStars(b.md.typeString(b.image, d))
-		if d.named() || stars > 0 {
+		if (d.named() || stars > 0) && len(rest) <= maxIndexed {
 			x.entries = append(x.entries, typeIndexEntry{x.hash(stars, shortName(rest)), uint32(d.addr - b.md.types)})
 		}
 	}

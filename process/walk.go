@@ -9,10 +9,10 @@ import (
 // (typelinks and itabs) lead to, directly or through other types.
 func (b *Binary) allTypes() iter.Seq[descriptor] {
 	return func(yield func(descriptor) bool) {
-		w := typeWalk{b: b, seen: make([]uint64, (b.md.etypes-b.md.types)/wordSize/64+1)}
+		w := typeWalk{b: b, seen: make([]uint64, (b.md.etypes-b.md.types)/wordSize/64+1), budget: maxReferences}
 		for addr := range b.listedTypes() {
 			w.add(addr)
-			if !w.drain(yield) {
+			if !w.drain(yield) || w.budget < 0 {
 				return
 			}
 		}
@@ -47,7 +47,7 @@ func (b *Binary) listedTypes() iter.Seq[uint64] {
 			if !yield(addr) {
 				return
 			}
-			addr += (md.fullSize(b.image, d) + wordSize - 1) &^ (wordSize - 1)
+			addr += md.fullSize(b.image, d) // a multiple of the word size
 		}
 	}
 }
@@ -97,12 +97,18 @@ type typeWalk struct {
 	b       *Binary
 	seen    []uint64 // one bit per word of the types
 	pending []uint64
+	budget  int // references that may still be followed
 }
+
+// maxReferences bounds the references between types that a walk follows. An
+// executable of 130 MB has about a million.
+const maxReferences = 8 << 20
 
 // add notes a descriptor's address, unless it was noted before.
 func (w *typeWalk) add(addr uint64) {
 	md := &w.b.md
-	if addr < md.types || addr >= md.etypes || addr%wordSize != 0 {
+	w.budget--
+	if w.budget < 0 || addr < md.types || addr >= md.etypes || addr%wordSize != 0 {
 		return
 	}
 	position := (addr - md.types) / wordSize
@@ -160,7 +166,7 @@ func (w *typeWalk) follow(d descriptor) {
 func (w *typeWalk) addRefs(start, count, stride uint64) {
 	for i := range count {
 		target, ok := w.b.image.word(start + i*stride)
-		if !ok {
+		if !ok || w.budget < 0 {
 			return
 		}
 		w.add(target)

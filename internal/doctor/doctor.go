@@ -44,7 +44,8 @@ type findings struct {
 	release, architecture string
 
 	bpf, uprobes, uprobeMulti, attachCookie, ringBuffer error
-	bpfLoop, userWrites, registerWrites, otherProcesses error
+	bpfLoop, userWrites, registerWrites                 error
+	otherProcesses, environments                        error
 
 	capabilities      bpf.Capabilities
 	hostPIDNamespace  bool
@@ -81,6 +82,7 @@ func find(k bpf.Kernel) findings {
 		userWrites:        k.UserWrites(),
 		registerWrites:    k.RegisterWrites(),
 		otherProcesses:    k.OtherProcesses(),
+		environments:      k.Environments(),
 		capabilities:      k.Capabilities(),
 		hostPIDNamespace:  k.HostPIDNamespace(),
 		hostUserNamespace: k.HostUserNamespace(),
@@ -115,6 +117,8 @@ func report(f findings) []Check {
 				"every span is still made"),
 		tried("other processes", f.otherProcesses, Warning, "are visible",
 			"only this user's own processes can be found and traced"),
+		tried("environments", f.environments, Warning, "are readable",
+			"OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES of other users' programs are not seen"),
 		pidNamespace(f),
 	}
 	if f.bpf == nil {

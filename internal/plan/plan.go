@@ -181,20 +181,32 @@ func pointsOf(b *process.Binary, site probes.Site, functions []process.Function)
 		}
 	}
 	if len(points) == 0 {
-		return nil, fmt.Errorf("%s has no call of %s", site.Func, site.After)
+		return nil, fmt.Errorf("%s has no call of %s", site.Func, strings.Join(site.After, " or "))
 	}
 	return points, nil
 }
 
 func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 	switch {
-	case site.After != "":
-		return code.AfterCall(site.After, site.Results)
+	case len(site.After) > 0:
+		return afterCalls(code, site)
 	case site.Return:
 		return code.Returns(site.Results)
 	}
 	p, err := code.Entry()
 	return []process.Point{p}, err
+}
+
+func afterCalls(code process.Code, site probes.Site) ([]process.Point, error) {
+	var points []process.Point
+	for _, callee := range site.After {
+		found, err := code.AfterCall(callee, site.Results)
+		if err != nil && !errors.Is(err, process.ErrNoCall) {
+			return nil, err
+		}
+		points = append(points, found...)
+	}
+	return points, nil
 }
 
 // checkPoints refuses what the BPF side could not tell apart: it knows a point by its place in its page.

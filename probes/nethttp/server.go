@@ -27,7 +27,7 @@ func Server() probes.Probe {
 		Programs: []probes.Program{
 			{Name: serverProgServeHttp, Sites: []probes.Site{{Func: "net/http.serverHandler.ServeHTTP"}}},
 			{Name: serverProgServeHttpReturn, Sites: []probes.Site{
-				{Func: "net/http.(*conn).serve", After: "net/http.serverHandler.ServeHTTP"},
+				{Func: "net/http.(*conn).serve", After: []string{"net/http.serverHandler.ServeHTTP"}},
 			}},
 			{Name: serverProgServeUnwind, Sites: []probes.Site{
 				{Func: "net/http.(*conn).serve.func*", Calls: "runtime.gorecover"},
@@ -37,7 +37,10 @@ func Server() probes.Probe {
 				Optional: true,
 				Trial:    &probes.Trial{Needed: serverVarRoutesNeeded, Spare: serverVarRoutesSpare, Missed: serverVarRoutesMissed},
 				Sites: []probes.Site{
-					{Func: "net/http.(*ServeMux).ServeHTTP", After: "net/http.(*ServeMux).findHandler", Results: 4},
+					{Func: "net/http.(*ServeMux).ServeHTTP", Results: 4, After: []string{
+						"net/http.(*ServeMux).findHandler",
+						"net/http.(*serveMux121).findHandler", // a program whose go.mod says less than go 1.22
+					}},
 					{Func: "net/http.(*ServeMux).handler", Return: true, Results: 4},
 				},
 			},
