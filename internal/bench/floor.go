@@ -9,8 +9,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-
-	"github.com/remora-agent/remora/internal/inspect"
 )
 
 // spanPrograms are the programs that run once in every request; the others of net/http run on panics, or are on trial and leave.
@@ -22,7 +20,14 @@ func spanOffsets(remora, file string) ([]uint64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inspect the target: %w", err)
 	}
-	var report inspect.Report
+	var report struct {
+		Probes []struct {
+			Programs []struct {
+				Name   string
+				Points []struct{ Offset uint64 }
+			}
+		}
+	}
 	if err := json.Unmarshal(out, &report); err != nil {
 		return nil, fmt.Errorf("read what inspect says: %w", err)
 	}

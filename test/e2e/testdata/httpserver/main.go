@@ -57,5 +57,6 @@ func listen(network, addr string) net.Listener {
 func serve(name string, l net.Listener, h http.Handler) {
 	fmt.Println("listening", name, l.Addr())
 	server := &http.Server{Handler: h, MaxHeaderBytes: 4 << 20}
+	raiseLimits(server)
 	go func() { log.Fatal(server.Serve(l)) }()
 }
