@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -142,9 +143,10 @@ func measureCost(shop *rig.Target) (perRequest, error) {
 		if err != nil {
 			return perRequest{}, err
 		}
-		agent, err := rig.StartAgent(remora, shop.PID, io.Discard, os.Stderr, "OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint)
+		var log bytes.Buffer
+		agent, err := rig.StartAgent(remora, shop.PID, io.Discard, &log, "OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint)
 		if err != nil {
-			return perRequest{}, err
+			return perRequest{}, fmt.Errorf("%w\n%s", err, log.String())
 		}
 		traced, err := timeRequest(shop)
 		if err := errors.Join(err, agent.Stop()); err != nil {

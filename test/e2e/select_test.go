@@ -132,21 +132,20 @@ func TestResource(t *testing.T) {
 	}
 }
 
-// TestExporterNone: OTEL_SDK_DISABLED and OTEL_TRACES_EXPORTER=none send nothing.
+// TestExporterNone: OTEL_SDK_DISABLED and OTEL_TRACES_EXPORTER=none send nothing. Disabled, the agent has nothing to do and ends.
 func TestExporterNone(t *testing.T) {
 	testenv.RequireRoot(t)
-	bin := httpServer(t, testenv.BuildSpec{Go: "1.26.8", Stripped: true})
+	target := testenv.StartTarget(t, httpServer(t, testenv.BuildSpec{Go: "1.26.8", Stripped: true}), nil)
 	for _, env := range []string{"OTEL_SDK_DISABLED=true", "OTEL_TRACES_EXPORTER=none"} {
 		t.Run(env, func(t *testing.T) {
-			target := testenv.StartTarget(t, bin, nil)
 			sink := testenv.NewSink(t)
-			testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Env: []string{env}, Args: []string{"--pid", strconv.Itoa(target.PID)}})
-			ask(t, target.URL("/hello"))
-			time.Sleep(time.Second)
-			ask(t, target.URL("/hello"))
-			time.Sleep(500 * time.Millisecond)
+			agent := testenv.LaunchAgent(t, testenv.AgentOptions{Sink: sink, Env: []string{env}, Args: []string{"--pid", strconv.Itoa(target.PID)}})
+			testenv.Within(2*time.Second, func() bool { ask(t, target.URL("/hello")); return agent.Exited() })
 			if n := sink.Len(); n != 0 {
 				t.Errorf("got %d spans, want none", n)
+			}
+			if code := agent.Stop(t); code != 0 {
+				t.Errorf("agent ended with %d, want 0", code)
 			}
 		})
 	}
