@@ -103,7 +103,6 @@ type bench struct {
 	alone, floor, traced []float64 // microseconds per request
 	busy                 []float64 // share of its CPU that the target used
 	spanCPU, resident    []float64 // the agent's: microseconds per span, bytes
-	requests             int       // traced ones
 	spans, drops         float64
 }
 
@@ -140,7 +139,6 @@ func (b *bench) measure(list *[]float64) error {
 	}
 	*list = append(*list, float64(took.Nanoseconds())/1e3/float64(n))
 	b.busy = append(b.busy, float64(after-before)/float64(took))
-	b.requests = n
 	return nil
 }
 
@@ -152,21 +150,26 @@ func (b *bench) withAgent() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, agent.Stop()) }()
+	before, err := agent.Metrics()
+	if err != nil {
+		return err
+	}
 	if err := b.measure(&b.traced); err != nil {
 		return err
 	}
 	time.Sleep(time.Second) // for the last batch
-	page, err := agent.Metrics()
+	after, err := agent.Metrics()
 	if err != nil {
 		return err
 	}
-	spans := page.Sum("remora_spans_exported_total")
+	used := func(name string) float64 { return after.Sum(name) - before.Sum(name) }
+	spans := used("remora_spans_exported_total")
 	if spans == 0 {
 		return errors.New("the agent exported no span")
 	}
 	b.spans += spans
-	b.drops += page.Sum("remora_spans_dropped_total")
-	b.spanCPU = append(b.spanCPU, page.Sum("process_cpu_seconds_total")*1e6/spans)
-	b.resident = append(b.resident, page.Sum("process_resident_memory_bytes"))
+	b.drops += used("remora_spans_dropped_total")
+	b.spanCPU = append(b.spanCPU, used("process_cpu_seconds_total")*1e6/spans)
+	b.resident = append(b.resident, after.Sum("process_resident_memory_bytes"))
 	return nil
 }

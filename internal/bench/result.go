@@ -25,7 +25,7 @@ type result struct {
 	AgentAddedUS float64 `json:"agent_added_us"`
 	TimesFloor   float64 `json:"times_floor"`       // what the agent adds ÷ what the floor adds
 	BusyShare    float64 `json:"target_busy_share"` // the least of all measurements: below 0.95 the load did not saturate the target
-	SpanCPUUS    float64 `json:"agent_cpu_us_span"` // the agent's own CPU per span, OTLP export and its start included
+	SpanCPUUS    float64 `json:"agent_cpu_us_span"` // the agent's own CPU per span, OTLP export included, its start not
 	ResidentMB   float64 `json:"agent_resident_mb"` // at the end of a measurement
 	Spans        float64 `json:"spans"`             // of all rounds
 	Drops        float64 `json:"drops"`             // of all rounds
