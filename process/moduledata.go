@@ -2,6 +2,7 @@ package process
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -74,10 +75,16 @@ const (
 
 // findModuledata tries the references to everything that looks like a function
 // table, in the order of likelihood, and returns the first that validates.
-func findModuledata(im *image) (moduledata, error) {
-	md, err := moduledataOf(im, im.pclntabSections())
-	if err != nil {
-		md, err = moduledataOf(im, im.scanPclntabs())
+func findModuledata(im *image) (md moduledata, err error) {
+	data := func(s *segment) bool { return !s.executable() }
+	for _, find := range []func() []uint64{
+		im.pclntabSections,
+		func() []uint64 { return im.scanPclntabs(data) },
+		func() []uint64 { return im.scanPclntabs((*segment).executable) },
+	} {
+		if md, err = moduledataOf(im, find()); err == nil || errors.Is(err, ErrUnsupported) {
+			break
+		}
 	}
 	return md, err
 }

@@ -45,13 +45,12 @@ func (im *image) pclntabSections() (found []uint64) {
 	return found
 }
 
-// scanPclntabs returns the addresses of whatever looks like a function table.
-// The scan is needed without section headers, and for externally linked
+// scanPclntabs returns the addresses of whatever looks like a function table in
+// the segments that match. The scan is needed without section headers, and for externally linked
 // position-independent executables up to Go 1.25, which have the table amid
 // .data.rel.ro.
-func (im *image) scanPclntabs() (found []uint64) {
-	anywhere := func(*segment) bool { return true }
-	for addr, chunk := range im.chunks(anywhere) {
+func (im *image) scanPclntabs(match func(*segment) bool) (found []uint64) {
+	for addr, chunk := range im.chunks(match) {
 		for at := 0; at+wordSize <= len(chunk); at += wordSize {
 			if _, ok := pclntabHeader(binary.LittleEndian.Uint64(chunk[at:])); !ok {
 				continue
