@@ -83,7 +83,7 @@ func (b *Binary) FunctionAt(addr uint64) (f Function, ok bool) {
 // has no code of its own for it: every call was inlined, and there is nothing
 // to attach a probe to.
 func (b *Binary) InlinedOnly(name string) bool {
-	return b.hasFunctionName(name) && len(b.Functions(name)[name]) == 0
+	return name != "" && b.hasFunctionName(name) && len(b.Functions(name)[name]) == 0
 }
 
 func (b *Binary) hasFunctionName(name string) (has bool) {
