@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,6 +94,45 @@ func TestOpenStripped(t *testing.T) {
 		if b.GoVersion != "go"+spec.Go {
 			t.Errorf("%v without section headers: GoVersion = %q", spec, b.GoVersion)
 		}
+	}
+}
+
+// TestOtherLinks opens what other linker options make of the same program.
+func TestOtherLinks(t *testing.T) {
+	for _, spec := range []buildSpec{
+		{Go: "1.25.8", Mode: "pie", External: true, LDFlags: "-s -w -extldflags=-Wl,-z,pack-relative-relocs"}, // DT_RELR
+		{Go: "1.25.8", Mode: "pie", External: true, LDFlags: "-s -w -extldflags=-static-pie"},
+		{Go: "1.26.8", Mode: "c-shared", External: true, LDFlags: "-s -w"},
+		{Go: "1.26.8", LDFlags: "-s -w -buildid="},
+	} {
+		t.Run(spec.String(), func(t *testing.T) {
+			b := openFixture(t, spec)
+			if len(b.Functions("main.main")) == 0 {
+				t.Error("no main.main")
+			}
+			got := map[string]string{}
+			for typ, names := range map[string][]string{"net/http.Request": {"Method", "URL"}, "runtime.g": {"goid"}} {
+				for _, name := range names {
+					p, err := b.Field(typ, name)
+					if err != nil {
+						t.Error(err)
+					}
+					got[name] = fmt.Sprint(p.Offsets, p.Type)
+				}
+			}
+			want := map[string]string{"Method": "[0]string", "URL": "[16]*net/url.URL", "goid": "[152]uint64"}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			for _, itab := range [][2]string{{"net/http.ResponseWriter", "*net/http.response"}, {"error", "*errors.errorString"}} {
+				if len(b.Itabs(itab[0], itab[1])) == 0 {
+					t.Errorf("no itab of %v", itab)
+				}
+			}
+			if m, err := b.Map("net/http.Header"); err != nil || !m.Swiss || m.ElemStride != 40 {
+				t.Errorf("Map = %+v, %v", m, err)
+			}
+		})
 	}
 }
 

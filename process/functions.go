@@ -12,7 +12,7 @@ import (
 
 // functabEntry is the size of runtime.functab: the offset of the code from
 // text, then the offset of the _func record in pclntable:
-// https://github.com/golang/go/blob/go1.26.0/src/runtime/symtab.go#L578
+// https://github.com/golang/go/blob/go1.26.8/src/runtime/symtab.go#L580
 const functabEntry = 8
 
 // maxCode bounds how much of one function Code returns, in bytes. The largest
@@ -124,7 +124,7 @@ func (md *moduledata) entry(i int) uint64 {
 
 // nameOffset returns the position of the i-th function's name in funcnametab:
 // the second 32-bit word of its _func record:
-// https://github.com/golang/go/blob/go1.26.0/src/runtime/runtime2.go#L1060
+// https://github.com/golang/go/blob/go1.26.8/src/runtime/runtime2.go#L1072
 func (md *moduledata) nameOffset(i int) uint32 {
 	const unnamed = ^uint32(0)
 	record := uint64(binary.LittleEndian.Uint32(md.functab[i*functabEntry+4:]))

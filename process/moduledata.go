@@ -10,7 +10,7 @@ import (
 
 // moduledata is what this package needs of runtime.moduledata, the runtime's
 // directory of the executable:
-// https://github.com/golang/go/blob/go1.26.0/src/runtime/symtab.go#L402
+// https://github.com/golang/go/blob/go1.26.8/src/runtime/symtab.go#L402
 //
 // Its fields from etext on moved with Go 1.20, 1.26 and 1.27; see
 // [moduledataLayouts].
