@@ -128,6 +128,9 @@ func (b *Binary) load() (err error) {
 	}
 	b.readBuildInfo()
 	b.md, err = findModuledata(b.image)
+	if err == nil && !b.hasFunctionName("runtime.mallocgc") {
+		err = fmt.Errorf("%w: its functions have no names; rebuild it without obfuscation", ErrGarbled)
+	}
 	b.image.release()
 	if err == nil {
 		return nil

@@ -15,7 +15,6 @@ const (
 	kindMap           kind = 21
 	kindPointer       kind = 22
 	kindSlice         kind = 23
-	kindString        kind = 24
 	kindStruct        kind = 25
 	kindUnsafePointer kind = 26
 

@@ -34,7 +34,8 @@ type Function struct {
 // the same name, and so has a vendored copy. Names are spelled as in a stack
 // trace ("net/http.(*conn).serve", "main.main.func1"). A name that ends in "*"
 // stands for all that begin with what precedes it; the pattern is the result's
-// key. Names without code are absent from the result.
+// key. Names without code are absent from the result, which is nil if the file
+// was truncated meanwhile.
 //
 // One call walks all functions of the executable once, some milliseconds in a
 // large one: ask for everything in one call.

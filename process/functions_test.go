@@ -173,8 +173,8 @@ func TestCodeAndFileOffset(t *testing.T) {
 
 func TestGo117IsUnsupported(t *testing.T) {
 	path := rewriteFixture(t, func(contents []byte) {
-		at := bytes.Index(contents, []byte{0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8})
-		for ; at >= 0; at = bytes.Index(contents, []byte{0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8}) {
+		magic := []byte{0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8}
+		for at := bytes.Index(contents, magic); at >= 0; at = bytes.Index(contents, magic) {
 			contents[at] = 0xfa
 		}
 	})
@@ -191,6 +191,13 @@ func TestGarbled(t *testing.T) {
 		}
 	})
 	if _, err := Open(path); !errors.Is(err, ErrGarbled) || !strings.Contains(err.Error(), "go1.26.8") {
-		t.Errorf("Open = %v", err)
+		t.Errorf("Open with another magic number = %v", err)
+	}
+	path = rewriteFixture(t, func(contents []byte) {
+		name := []byte("\x00runtime.mallocgc\x00")
+		copy(contents[bytes.Index(contents, name):], "\x00a1b2c3d4e5f60718\x00")
+	})
+	if _, err := Open(path); !errors.Is(err, ErrGarbled) {
+		t.Errorf("Open with other names = %v", err)
 	}
 }
