@@ -6,6 +6,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -145,7 +146,10 @@ func (b *Binary) load() (err error) {
 }
 
 // Close releases the mapping. Nothing that the methods return refers to it.
+// Afterwards they find nothing.
 func (b *Binary) Close() error {
+	b.md = moduledata{}
+	b.typeIndex = typeIndex{seed: maphash.MakeSeed()}
 	return b.image.close()
 }
 

@@ -207,3 +207,30 @@ func TestTruncatedWhileOpen(t *testing.T) {
 		t.Error("Bytes found something")
 	}
 }
+
+func TestAfterClose(t *testing.T) {
+	for _, indexed := range []bool{false, true} {
+		b := openFixture(t, buildSpec{Go: "1.26.8"}.stripped())
+		f := b.Functions("main.main")["main.main"][0]
+		if indexed {
+			b.TypeAddrs("main.Absent")
+		}
+		for range 2 {
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := b.Field("net/http.Request", "Method"); !errors.Is(err, ErrNoType) {
+			t.Errorf("Field = %v", err)
+		}
+		if _, err := b.Code(f); err == nil {
+			t.Error("Code has no error")
+		}
+		if got := b.Functions("main.main"); len(got) != 0 {
+			t.Errorf("Functions = %v", got)
+		}
+		if _, ok := b.FunctionAt(f.Addr); ok {
+			t.Error("FunctionAt found a function")
+		}
+	}
+}

@@ -44,6 +44,9 @@ func layoutSpecs() []buildSpec {
 	if testing.Short() {
 		return specs
 	}
+	specs = append(specs,
+		buildSpec{Go: "1.24.13", Experiment: "noswissmap"},
+		buildSpec{Go: "1.27.4", Experiment: "mapsplitgroup"})
 	for _, version := range []string{"1.18.10", "1.25.8", "1.27.4"} {
 		specs = append(specs, buildSpec{Go: version, External: true}, buildSpec{Go: version, Mode: "pie", External: true})
 	}

@@ -18,11 +18,13 @@ type buildSpec struct {
 	Mode     string // -buildmode
 	LDFlags  string
 	External bool // cgo and the system's linker
+
+	Experiment string // GOEXPERIMENT
 }
 
 func (s buildSpec) String() string {
 	name := "go" + s.Go
-	for _, part := range []string{s.Arch, s.Mode, strings.ReplaceAll(s.LDFlags, " ", "")} {
+	for _, part := range []string{s.Arch, s.Mode, strings.ReplaceAll(s.LDFlags, " ", ""), s.Experiment} {
 		if part != "" {
 			name += "," + part
 		}
@@ -78,7 +80,7 @@ func buildFixture(t testing.TB, s buildSpec) string {
 	}
 	build := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-buildmode="+mode, "-ldflags="+flags, "-o", unfinished, ".")
 	build.Dir = source
-	build.Env = append(os.Environ(), "GOTOOLCHAIN=go"+s.Go, "GOFLAGS=", "CGO_ENABLED="+cgo, "GOARCH="+s.Arch)
+	build.Env = append(os.Environ(), "GOTOOLCHAIN=go"+s.Go, "GOFLAGS=", "CGO_ENABLED="+cgo, "GOARCH="+s.Arch, "GOEXPERIMENT="+s.Experiment)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build the fixture %v: %v\n%s", s, err, out)
 	}
