@@ -53,8 +53,8 @@ type MapLayout struct {
 // The entries are described by the map type's own group or bucket descriptor.
 // The headers come from the descriptors of the runtime's structs, where the
 // executable has them, else from the layout that the compiler itself hard-codes:
-// https://github.com/golang/go/blob/go1.26.0/src/cmd/compile/internal/reflectdata/map.go#L115
-// https://github.com/golang/go/blob/go1.23.0/src/cmd/compile/internal/reflectdata/reflect.go#L183
+// https://github.com/golang/go/blob/go1.26.8/src/cmd/compile/internal/reflectdata/map.go#L146
+// https://github.com/golang/go/blob/go1.23.12/src/cmd/compile/internal/reflectdata/reflect.go#L196
 func (b *Binary) Map(typ string) (m MapLayout, err error) {
 	defer b.image.recoverFault(debug.SetPanicOnFault(true), &err)
 	d, ok := b.typeNamed(typ)
