@@ -75,6 +75,7 @@ func oldFromDWARF(t *testing.T, d dwarfStructs, bucket string) MapLayout {
 	}
 	m := MapLayout{
 		Count:      at("runtime.hmap", "count"),
+		Flags:      at("runtime.hmap", "flags"),
 		B:          at("runtime.hmap", "B"),
 		Buckets:    at("runtime.hmap", "buckets"),
 		OldBuckets: at("runtime.hmap", "oldbuckets"),
