@@ -179,6 +179,9 @@ func (a *Agent) scan() error {
 	}
 	for _, p := range appeared {
 		a.trace(p)
+		if err := a.drain(); err != nil { // analysing many binaries takes longer than the ring buffer can wait
+			return err
+		}
 	}
 	a.targets.sweep(a.finish)
 	a.scanned = true
