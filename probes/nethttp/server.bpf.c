@@ -42,7 +42,7 @@ enum http_state { HTTP_IDLE, HTTP_SAMPLED, HTTP_UNSAMPLED };
 // A connection's goroutine with the request that it serves. It stays in the map from one request to the next: an update and
 // a deletion for each request would cost more than all the rest.
 struct http_request {
-	enum http_state state;
+	enum http_state state; // first: user space looks at it
 	struct go_string traceparent;
 	__u64 traceparents; // how many: only one is valid
 	struct trace_parent parent;
@@ -74,10 +74,10 @@ volatile const __u64 request_size, response_size; // in bytes
 volatile const __s64 request_method, request_header, request_host, request_remote_addr, request_uri, request_tls;
 volatile const __s64 request_proto_major, request_proto_minor, request_pattern, request_pat, pattern_str;
 volatile const __s64 response_conn, response_status, response_wrote_header, response_written, conn_hijacked;
-volatile const __s64 g_panic, panic_arg;
+volatile const __s64 g_panic, panic_arg, panic_goexit;
 volatile const struct addr_set text_types; // of panic values that are a string or point to what begins with one
 
-__u64 connections; // in the map
+__u64 connections; // in the map, set anew by user space when it removes some
 
 // Does the route probe earn its trap? It does when the matched request is a copy that the end of the request cannot see.
 __u64 routes_needed, routes_spare, routes_missed;
@@ -350,9 +350,11 @@ static __always_inline void read_panic(struct pt_regs *ctx, struct http_request 
 	struct go_iface arg = {};
 
 	r->event.ended = HTTP_EXITED;
-	if (!panic || bpf_probe_read_user(&arg, sizeof(arg), (void *)(panic + panic_arg)) || !arg.type)
+	if (!panic || read_u8(panic + panic_goexit))
 		return;
 	r->event.ended = HTTP_PANICKED;
+	if (bpf_probe_read_user(&arg, sizeof(arg), (void *)(panic + panic_arg)) || !arg.type)
+		return;
 	r->event.panic_type = arg.type - bias;
 	if (in_set(&text_types, r->event.panic_type))
 		r->event.panic_text = append(&r->event.text, read_string_header(arg.data), PANIC_MAX);
