@@ -103,6 +103,10 @@ int mux_match(struct pt_regs *ctx)
 	if (!p)
 		return 0;
 	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	if (!r && g_parent_goid >= 0) { // http.TimeoutHandler matches in a goroutine that the connection's has started
+		key.goroutine = read_u64(GO_G(ctx) + g_parent_goid);
+		r = bpf_map_lookup_elem(&http_requests, &key);
+	}
 	if (!r || r->state != HTTP_SAMPLED)
 		return 0;
 	r->route_ptr = result_word(ctx, p, 2);

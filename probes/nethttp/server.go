@@ -48,6 +48,7 @@ func Server() probes.Probe {
 		},
 		Constants: []probes.Constant{
 			{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
+			{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
 			{Name: serverVarG_panic, Of: probes.Field{Type: "runtime.g", Path: "_panic"}},
 			{Name: serverVarPanicArg, Of: probes.Field{Type: "runtime._panic", Path: "arg"}},
 			{Name: serverVarPanicGoexit, Of: probes.Field{Type: "runtime._panic", Path: "goexit"}},

@@ -72,7 +72,7 @@ volatile const __u64 request_size, response_size; // in bytes
 volatile const __s64 request_method, request_header, request_host, request_remote_addr, request_uri, request_tls;
 volatile const __s64 request_proto_major, request_proto_minor, request_pattern, request_pat, pattern_str;
 volatile const __s64 response_conn, response_status, response_wrote_header, response_written, conn_hijacked;
-volatile const __s64 g_panic, panic_arg, panic_goexit;
+volatile const __s64 g_parent_goid, g_panic, panic_arg, panic_goexit;
 volatile const struct addr_set text_types; // of panic values that are a string or point to what begins with one
 
 __u64 connections; // in the map, set anew by user space when it removes some

@@ -179,6 +179,7 @@ const (
 	serverVarConnHijacked          = "conn_hijacked"
 	serverVarConnections           = "connections"
 	serverVarG_panic               = "g_panic"
+	serverVarG_parentGoid          = "g_parent_goid"
 	serverVarHasAttachCookie       = "has_attach_cookie"
 	serverVarHeaderLayout          = "header_layout"
 	serverVarMuxMatchPoints        = "mux_match_points"
@@ -280,6 +281,7 @@ type serverVariableSpecs struct {
 	ConnHijacked          *ebpf.VariableSpec `ebpf:"conn_hijacked"`
 	Connections           *ebpf.VariableSpec `ebpf:"connections"`
 	G_panic               *ebpf.VariableSpec `ebpf:"g_panic"`
+	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
 	MuxMatchPoints        *ebpf.VariableSpec `ebpf:"mux_match_points"`
@@ -358,6 +360,7 @@ type serverVariables struct {
 	ConnHijacked          *ebpf.Variable `ebpf:"conn_hijacked"`
 	Connections           *ebpf.Variable `ebpf:"connections"`
 	G_panic               *ebpf.Variable `ebpf:"g_panic"`
+	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`
 	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
 	MuxMatchPoints        *ebpf.Variable `ebpf:"mux_match_points"`
