@@ -186,23 +186,6 @@ int serve_http_return(struct pt_regs *ctx)
 	return 0;
 }
 
-// read_panic keeps the type of the innermost panic's value, and its text if the value is a string or begins with one.
-static __always_inline void read_panic(struct pt_regs *ctx, struct http_request *r, __u64 bias)
-{
-	__u64 panic = read_u64(GO_G(ctx) + g_panic);
-	struct go_iface arg = {};
-
-	r->event.ended = HTTP_EXITED;
-	if (!panic || read_u8(panic + panic_goexit))
-		return;
-	r->event.ended = HTTP_PANICKED;
-	if (bpf_probe_read_user(&arg, sizeof(arg), (void *)(panic + panic_arg)) || !arg.type)
-		return;
-	r->event.panic_type = arg.type - bias;
-	if (in_set(&text_types, r->event.panic_type))
-		r->event.panic_text = append(&r->event.text, read_string_header(arg.data), PANIC_MAX);
-}
-
 // The deferred function of (*conn).serve: it runs when a connection ends, and a request still in flight then has panicked or
 // called runtime.Goexit.
 SEC("uprobe/serve_unwind")
@@ -216,8 +199,10 @@ int serve_unwind(struct pt_regs *ctx)
 	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
 	if (!r)
 		return 0;
-	if (r->state == HTTP_SAMPLED)
-		read_panic(ctx, r, load_bias(ctx, p));
+	if (r->state == HTTP_SAMPLED) {
+		r->event.unwound = 1;
+		read_panic(ctx, p, &r->event.panic, &r->event.text);
+	}
 	finish(r);
 	leave(&key);
 	return 0;

@@ -46,12 +46,9 @@ func Server() probes.Probe {
 				},
 			},
 		},
-		Constants: []probes.Constant{
+		Constants: append(probes.PanicConstants(), []probes.Constant{
 			{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
 			{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
-			{Name: serverVarG_panic, Of: probes.Field{Type: "runtime.g", Path: "_panic"}},
-			{Name: serverVarPanicArg, Of: probes.Field{Type: "runtime._panic", Path: "arg"}},
-			{Name: serverVarPanicGoexit, Of: probes.Field{Type: "runtime._panic", Path: "goexit"}},
 			{Name: serverVarResponseItabs, Of: probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: "*net/http.response"}},
 			{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
 			{Name: serverVarRequestSize, Of: probes.Size("net/http.Request")},
@@ -72,8 +69,7 @@ func Server() probes.Probe {
 			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader"), Max: buffered},
 			{Name: serverVarResponseWritten, Of: response("written"), Max: buffered},
 			{Name: serverVarConnHijacked, Of: probes.Field{Type: "net/http.conn", Path: "hijackedv"}},
-			{Name: serverVarTextTypes, Of: probes.Types(textTypes), Optional: true},
-		},
+		}...),
 		NewDecoder: newServerDecoder,
 	}
 }
@@ -116,9 +112,22 @@ func (d *decoder) decode(head *bpf.SpanHead, event []byte, target probes.Target)
 		forwardedHost:  d.Text(piece(ev.ForwardedHost)),
 		traceState:     probes.Text(piece(ev.TraceState)),
 		route:          route(d.Text(piece(ev.Route))),
-		panicText:      probes.Text(piece(ev.PanicText)),
+		panic:          d.panic(piece(ev.Panic.Text), target),
 	}
 	span := probes.NewSpan(head, tracepb.Span_SPAN_KIND_SERVER, target)
-	d.fill(span, &r, target)
+	d.fill(span, &r)
 	return span, nil
+}
+
+// panic takes a panic out of the event at hand.
+func (d *decoder) panic(text []byte, target probes.Target) probes.Panic {
+	ev := &d.event.Panic
+	p := probes.Panic{Text: probes.Text(text)}
+	if ev.Type != 0 {
+		p.Type, _ = target.TypeName(ev.Type)
+	}
+	if ev.Bounds != 0 {
+		p.Bounds = &probes.Bounds{X: ev.X, Y: ev.Y, Signed: ev.BoundsSigned != 0, Code: ev.BoundsCode}
+	}
+	return p
 }

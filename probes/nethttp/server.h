@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gomap.h"
+#include "panic.h"
 #include "point.h"
 #include "text.h"
 #include "trace.h"
@@ -15,22 +16,18 @@
 #define TRACE_STATE_MAX 512
 #define TARGET_MAX 1024
 #define ROUTE_MAX 256
-#define PANIC_MAX 256
 #define BUFFER_SIZE MAP_GROUP_MAX
 #define IDLE_MAX 4096 // connections without a request that stay in the map
-
-// How a request ended.
-enum http_end { HTTP_RETURNED, HTTP_PANICKED, HTTP_EXITED };
 
 struct http_server_event {
 	struct span_head head;
 	__s64 body_size;
-	__u64 panic_type; // link-time address of the type descriptor of the panic's value, 0: nil
 	__s32 status;
-	enum http_end ended;
-	__u8 tls, hijacked, header_written, proto_major, proto_minor, pad[3];
+	__u8 tls, hijacked, header_written, unwound; // unwound: the handler did not return
+	__u8 proto_major, proto_minor, pad[6];
+	struct go_panic panic;
 	struct span_text method, request_target, host, remote_addr, user_agent;
-	struct span_text forwarded, forwarded_for, forwarded_proto, forwarded_host, trace_state, route, panic_text;
+	struct span_text forwarded, forwarded_for, forwarded_proto, forwarded_host, trace_state, route;
 	struct text_area text; // last: only what is used goes out
 };
 const struct http_server_event *unused __attribute__((unused)); // for bpf2go
@@ -72,8 +69,7 @@ volatile const __u64 request_size, response_size; // in bytes
 volatile const __s64 request_method, request_header, request_host, request_remote_addr, request_uri, request_tls;
 volatile const __s64 request_proto_major, request_proto_minor, request_pattern, request_pat, pattern_str;
 volatile const __s64 response_conn, response_status, response_wrote_header, response_written, conn_hijacked;
-volatile const __s64 g_parent_goid, g_panic, panic_arg, panic_goexit;
-volatile const struct addr_set text_types; // of panic values that are a string or point to what begins with one
+volatile const __s64 g_parent_goid;
 
 __u64 connections; // in the map, set anew by user space when it removes some
 

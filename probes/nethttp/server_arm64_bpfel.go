@@ -39,14 +39,6 @@ type serverGoMapLayout struct {
 	Swiss       uint32
 }
 
-type serverHttpEnd uint32
-
-const (
-	serverHttpEndHTTP_RETURNED serverHttpEnd = 0
-	serverHttpEndHTTP_PANICKED serverHttpEnd = 1
-	serverHttpEndHTTP_EXITED   serverHttpEnd = 2
-)
-
 type serverHttpRequest struct {
 	_           structs.HostLayout
 	State       uint32
@@ -96,16 +88,28 @@ type serverHttpServerEvent struct {
 		RemoteParent uint8
 		Pad          [2]uint8
 	}
-	BodySize       int64
-	PanicType      uint64
-	Status         int32
-	Ended          serverHttpEnd
-	Tls            uint8
-	Hijacked       uint8
-	HeaderWritten  uint8
-	ProtoMajor     uint8
-	ProtoMinor     uint8
-	Pad            [3]uint8
+	BodySize      int64
+	Status        int32
+	Tls           uint8
+	Hijacked      uint8
+	HeaderWritten uint8
+	Unwound       uint8
+	ProtoMajor    uint8
+	ProtoMinor    uint8
+	Pad           [6]uint8
+	Panic         struct {
+		_            structs.HostLayout
+		Type         uint64
+		X            int64
+		Y            int64
+		Kind         uint32
+		Bounds       uint8
+		BoundsSigned uint8
+		BoundsCode   uint8
+		Pad          uint8
+		Text         serverSpanText
+		_            [4]byte
+	}
 	Method         serverSpanText
 	RequestTarget  serverSpanText
 	Host           serverSpanText
@@ -117,13 +121,12 @@ type serverHttpServerEvent struct {
 	ForwardedHost  serverSpanText
 	TraceState     serverSpanText
 	Route          serverSpanText
-	PanicText      serverSpanText
 	Text           struct {
 		_    structs.HostLayout
 		Used uint16
 		Data [2560]uint8
 	}
-	_ [6]byte
+	_ [2]byte
 }
 
 type serverPoints struct {
@@ -176,6 +179,11 @@ const (
 	serverProgServeHttp            = "serve_http"
 	serverProgServeHttpReturn      = "serve_http_return"
 	serverProgServeUnwind          = "serve_unwind"
+	serverVarBoundsCode            = "bounds_code"
+	serverVarBoundsSigned          = "bounds_signed"
+	serverVarBoundsTypes           = "bounds_types"
+	serverVarBoundsX               = "bounds_x"
+	serverVarBoundsY               = "bounds_y"
 	serverVarConnHijacked          = "conn_hijacked"
 	serverVarConnections           = "connections"
 	serverVarG_panic               = "g_panic"
@@ -278,6 +286,11 @@ type serverMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type serverVariableSpecs struct {
+	BoundsCode            *ebpf.VariableSpec `ebpf:"bounds_code"`
+	BoundsSigned          *ebpf.VariableSpec `ebpf:"bounds_signed"`
+	BoundsTypes           *ebpf.VariableSpec `ebpf:"bounds_types"`
+	BoundsX               *ebpf.VariableSpec `ebpf:"bounds_x"`
+	BoundsY               *ebpf.VariableSpec `ebpf:"bounds_y"`
 	ConnHijacked          *ebpf.VariableSpec `ebpf:"conn_hijacked"`
 	Connections           *ebpf.VariableSpec `ebpf:"connections"`
 	G_panic               *ebpf.VariableSpec `ebpf:"g_panic"`
@@ -357,6 +370,11 @@ func (m *serverMaps) Close() error {
 //
 // It can be passed to loadServerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type serverVariables struct {
+	BoundsCode            *ebpf.Variable `ebpf:"bounds_code"`
+	BoundsSigned          *ebpf.Variable `ebpf:"bounds_signed"`
+	BoundsTypes           *ebpf.Variable `ebpf:"bounds_types"`
+	BoundsX               *ebpf.Variable `ebpf:"bounds_x"`
+	BoundsY               *ebpf.Variable `ebpf:"bounds_y"`
 	ConnHijacked          *ebpf.Variable `ebpf:"conn_hijacked"`
 	Connections           *ebpf.Variable `ebpf:"connections"`
 	G_panic               *ebpf.Variable `ebpf:"g_panic"`

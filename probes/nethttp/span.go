@@ -12,6 +12,7 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
+	"github.com/remora-agent/remora/bpf"
 	"github.com/remora-agent/remora/probes"
 )
 
@@ -20,7 +21,8 @@ type request struct {
 	event                                                  *serverHttpServerEvent
 	method, requestTarget, host, remoteAddr, userAgent     string
 	forwarded, forwardedFor, forwardedProto, forwardedHost string
-	traceState, route, panicText                           string
+	traceState, route                                      string
+	panic                                                  probes.Panic
 }
 
 // knownMethods follows the conventions: RFC 9110 and PATCH, unless the variable's list replaces them.
@@ -37,7 +39,7 @@ func knownMethods(list string) []string {
 
 // fill writes the request into the span by the stable conventions for HTTP servers:
 // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
-func (d *decoder) fill(span *tracepb.Span, r *request, target probes.Target) {
+func (d *decoder) fill(span *tracepb.Span, r *request) {
 	a := attributes{Cache: d.Cache, list: make([]*commonpb.KeyValue, 0, 16)}
 	span.Name = r.method
 	if slices.Contains(d.methods, r.method) {
@@ -71,7 +73,7 @@ func (d *decoder) fill(span *tracepb.Span, r *request, target probes.Target) {
 			span.TraceState = state.String()
 		}
 	}
-	r.addOutcome(&a, span, target)
+	r.addOutcome(&a, span)
 	span.Attributes = a.list
 }
 
@@ -127,9 +129,9 @@ func (r *request) addClient(a *attributes, f forwarded) {
 }
 
 // addOutcome writes how the request ended: status code, body size, error.
-func (r *request) addOutcome(a *attributes, span *tracepb.Span, target probes.Target) {
+func (r *request) addOutcome(a *attributes, span *tracepb.Span) {
 	ev := r.event
-	returned := ev.Ended == serverHttpEndHTTP_RETURNED
+	returned := ev.Unwound == 0
 	status := int64(ev.Status)
 	if ev.HeaderWritten == 0 {
 		status = 0 // nothing was sent: the handler unwound, or took the connection and may have answered by itself
@@ -145,10 +147,10 @@ func (r *request) addOutcome(a *attributes, span *tracepb.Span, target probes.Ta
 	}
 	var errorType string
 	switch {
-	case ev.Ended == serverHttpEndHTTP_PANICKED && !r.aborted(target):
+	case uint32(ev.Panic.Kind) == bpf.PanicValue && !r.aborted():
 		errorType = "panic"
-		span.Events = append(span.Events, r.exception(span.EndTimeUnixNano, target))
-	case ev.Ended == serverHttpEndHTTP_EXITED:
+		span.Events = append(span.Events, r.panic.Exception(span.EndTimeUnixNano))
+	case uint32(ev.Panic.Kind) == bpf.PanicGoexit:
 		errorType = "runtime.Goexit"
 	case status >= 500:
 		errorType = strconv.FormatInt(status, 10)
@@ -171,35 +173,9 @@ func protocolVersion(major, minor uint8) string {
 	return strconv.Itoa(int(major)) + "." + strconv.Itoa(int(minor))
 }
 
-// textTypes are types of panic values that are a string or point to a struct that begins with one, with what their Error
-// method says before it: https://github.com/golang/go/blob/go1.26.0/src/runtime/error.go
-var textTypes = []string{
-	"string", "*errors.errorString", "*fmt.wrapError", "*fmt.wrapErrors",
-	"runtime.errorString", "runtime.plainError", "runtime.errorAddressString",
-}
-
-func (r *request) panicType(target probes.Target) string {
-	name, _ := target.TypeName(r.event.PanicType)
-	return name
-}
-
 // aborted says whether the panic is http.ErrAbortHandler, by which a handler gives up on purpose.
-func (r *request) aborted(target probes.Target) bool {
-	return r.panicText == "net/http: abort Handler" && r.panicType(target) == "*errors.errorString"
-}
-
-func (r *request) exception(at uint64, target probes.Target) *tracepb.Span_Event {
-	name := first(r.panicType(target), "panic")
-	e := &tracepb.Span_Event{Name: "exception", TimeUnixNano: at, Attributes: []*commonpb.KeyValue{
-		probes.Attribute(string(semconv.ExceptionTypeKey), name),
-	}}
-	if text := r.panicText; text != "" {
-		if name == "runtime.errorString" || name == "runtime.errorAddressString" {
-			text = "runtime error: " + text
-		}
-		e.Attributes = append(e.Attributes, probes.Attribute(string(semconv.ExceptionMessageKey), text))
-	}
-	return e
+func (r *request) aborted() bool {
+	return r.panic.Text == "net/http: abort Handler" && r.panic.Type == "*errors.errorString"
 }
 
 // splitTarget takes path and query from a request target in any of its forms: /path?query, http://host/path, host:port, *.
