@@ -21,10 +21,10 @@ type request struct {
 	traceState, route, panicText                           string
 }
 
-// knownMethods follows the conventions: RFC 9110 and PATCH, unless the variable's list replaces them.
+// knownMethods follows the conventions: RFC 9110, PATCH and QUERY, unless the variable's list replaces them.
 func knownMethods(list string) []string {
 	if list == "" {
-		return []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE"}
+		return []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"}
 	}
 	methods := strings.Split(list, ",")
 	for i := range methods {
