@@ -192,11 +192,8 @@ func (r *request) exception(at uint64, target probes.Target) *tracepb.Span_Event
 func splitTarget(target string) (path, query string) {
 	if !strings.HasPrefix(target, "/") {
 		if _, rest, ok := strings.Cut(target, "://"); ok {
-			slash := strings.IndexAny(rest, "/?")
-			if slash < 0 {
-				return "/", ""
-			}
-			target = rest[slash:]
+			end := strings.IndexAny(rest+"/", "/?")            // of the authority
+			target = "/" + strings.TrimPrefix(rest[end:], "/") // an empty path is the root
 		} else if target != "*" {
 			return "", "" // CONNECT
 		}
