@@ -24,6 +24,7 @@ type Identity struct {
 	PID            int
 	StartTime      time.Time         // tells it from a later process of this PID; must not shift when the wall clock is set
 	ExecutablePath string            // as /proc/PID/exe reads; a trailing " (deleted)" is stripped
+	Command        string            // first argument of the command line; "" if it is not known
 	Env            map[string]string // the process's own OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
 	GoVersion      string            // as runtime.Version returns it in the process: "go1.26.8"
 	ModulePath     string            // path of the main module; no convention has an attribute for it
@@ -80,7 +81,7 @@ func detected(id Identity, distroVersion string) map[string]string {
 		string(semconv.ServiceInstanceIDKey):      instanceID(id),
 		string(semconv.ProcessExecutableNameKey):  name,
 		string(semconv.ProcessExecutablePathKey):  path,
-		string(semconv.ProcessCommandKey):         path,
+		string(semconv.ProcessCommandKey):         id.Command,
 		string(semconv.ProcessRuntimeNameKey):     "go",
 		string(semconv.ProcessRuntimeVersionKey):  id.GoVersion,
 		string(semconv.HostNameKey):               id.HostName,

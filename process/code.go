@@ -8,9 +8,9 @@ import (
 	"sort"
 )
 
-// maxCode bounds the bytes of one function that are decoded. The largest functions of real programs (generated
+// maxListing bounds the bytes of one function that are decoded. The largest functions of real programs (generated
 // tables, package initialisers) have a few hundred kilobytes.
-const maxCode = 4 << 20
+const maxListing = 4 << 20
 
 // Code is one function's machine code, as the analysis of probe points needs it.
 type Code struct {
@@ -173,9 +173,9 @@ func (c Code) list() (*listing, error) {
 	}
 	l := &listing{Code: c, arch: a}
 	b := c.Bytes
-	if len(b) > maxCode {
-		b = b[:maxCode]
-		l.err = fmt.Errorf("decode function at %#x: it has more than %d bytes", c.Addr, maxCode)
+	if len(b) > maxListing {
+		b = b[:maxListing]
+		l.err = fmt.Errorf("decode function at %#x: it has more than %d bytes", c.Addr, maxListing)
 	}
 	end := len(b)
 	for end > 0 && b[end-1] == a.padding {

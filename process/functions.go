@@ -94,7 +94,7 @@ func (b *Binary) hasFunctionName(name string) (has bool) {
 func (b *Binary) Code(f Function) (code []byte, err error) {
 	defer b.image.recoverFault(debug.SetPanicOnFault(true), &err)
 	s := b.image.segmentAt(f.Addr)
-	if s == nil || !s.executable() || f.Size > maxCode || f.Size > s.end()-f.Addr {
+	if s == nil || !s.executable() || f.Size > maxListing || f.Size > s.end()-f.Addr {
 		return nil, fmt.Errorf("cannot read the code of %s at %#x in %s: outside of the executable's code", f.Name, f.Addr, b.Path)
 	}
 	return bytes.Clone(b.image.bytes(f.Addr, f.Size)), nil

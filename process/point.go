@@ -59,8 +59,8 @@ type Point struct {
 	Asm   string // the same in Go's assembler syntax
 	Cost  Cost
 	When  When
-	CC    uint8 // if When is not Always, the branch's condition: x86's (low nibble of the Jcc) or arm64's
-	Why   string
+	CC    uint8  // if When is not Always, the branch's condition: x86's (low nibble of the Jcc) or arm64's
+	Why   string // why here: a few words for people
 
 	// SPDelta is SP at this point minus SP at function entry, in bytes: 0, or negative once the frame is open.
 	SPDelta int64
@@ -224,7 +224,8 @@ func (l *listing) isMorestack(addr uint64) bool {
 // AfterCall returns, for each direct call of the function named callee, the first emulated instruction that always
 // runs after it returns, with where the first results integer result words are there. If other code jumps in before
 // that instruction, the point is the instruction after the call. It fails if there is no such call, or none of the
-// two is provable for one of the calls.
+// two is provable for one of the calls. A jump table that leads into the few instructions after a call goes unseen:
+// then the probe also fires where no call came before.
 func (c Code) AfterCall(callee string, results int) ([]Point, error) {
 	l, err := c.list()
 	if err != nil {
@@ -258,7 +259,7 @@ const maxStraight = 256
 
 func (l *listing) afterCall(call, results int) (Point, bool) {
 	first := call + 1
-	if first >= len(l.insns) || l.targeted(l.insns[first].addr, l.insns[first].addr+1) {
+	if !l.fallsThrough(call) || l.targeted(l.insns[first].addr, l.insns[first].addr+1) {
 		return Point{}, false
 	}
 	t := l.newTrace()

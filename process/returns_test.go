@@ -55,6 +55,21 @@ func TestReturns(t *testing.T) {
 			c3             ; 1007 RET`, 1,
 			[]Point{{Addr: 0x1000, Asm: "JMP 0x1002", Cost: Emulated, Why: before,
 				Results: []Location{{Known: true, Stack: true, Off: 8, Size: 1}}}}},
+		{"constant by way of a slot", "amd64", `
+			90                      ; 1000 NOP
+			c7 44 24 08 ff ff ff ff ; 1001 MOVL $-1, 8(SP)
+			8b 44 24 08             ; 1009 MOVL 8(SP), AX
+			48 c7 c3 ff ff ff ff    ; 100d MOVQ $-1, BX
+			c3                      ; 1014 RET`, 2,
+			[]Point{{Addr: 0x1000, Asm: "NOPL", Cost: Emulated, Why: before,
+				Results: []Location{constant(0xffffffff), constant(-1)}}}},
+		{"SP unknown", "amd64", `
+			90             ; 1000 NOP
+			c9             ; 1001 LEAVE
+			48 8b 44 24 08 ; 1002 MOVQ 8(SP), AX
+			c3             ; 1007 RET`, 1,
+			[]Point{{Addr: 0x1007, Asm: "RET", Results: []Location{reg(0, amd64AX)},
+				Why: "RET itself: a result comes from elsewhere than a register or the stack"}}},
 		{"call before", "amd64", `
 			90             ; 1000 NOP
 			e8 fa 0f 00 00 ; 1001 CALL 2000

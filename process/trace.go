@@ -58,6 +58,10 @@ func (t *trace) step(i int) {
 		t.forget()
 		return
 	}
+	if delta == unknownDelta {
+		t.forget() // only hand-written assembly gets here
+		return
+	}
 	values := make([]value, len(in.moves))
 	for k, m := range in.moves {
 		values[k] = t.read(m, delta)
@@ -101,16 +105,20 @@ func (t *trace) read(m move, delta int64) value {
 	var v value
 	switch m.src.kind {
 	case constant:
-		return value{m.src, 8}
+		v = value{m.src, 8}
 	case inRegister:
 		v = t.regs[m.src.reg]
 	case inStack:
 		v = t.load(m.src.off+delta, m.size)
 	}
-	if v.kind == unknown || v.kind == constant && m.size < 8 {
+	switch {
+	case v.kind == unknown:
 		return value{}
+	case v.kind == constant && m.size < 8:
+		v.off &= 1<<(8*m.size) - 1
+	case v.kind != constant:
+		v.size = min(v.size, m.size)
 	}
-	v.size = min(v.size, m.size)
 	return v
 }
 

@@ -35,6 +35,9 @@ Traces are printed, unless OTEL_TRACES_EXPORTER says otherwise. Signals go to th
 			if err != nil {
 				return err
 			}
+			if cfg.Export.Disabled {
+				return syscall.Exec(path, args, os.Environ())
+			}
 			return run(cfg, path, args)
 		},
 	}
@@ -57,9 +60,7 @@ func run(cfg agent.Config, path string, args []string) error {
 	if err != nil {
 		return errors.Join(err, child.abandon())
 	}
-	if !cfg.Export.Disabled {
-		a.TraceBeforeExec(child.Process.Pid, path, args[0])
-	}
+	a.TraceBeforeExec(child.Process.Pid, path, args[0])
 	if err := child.release(); err != nil {
 		return errors.Join(fmt.Errorf("cannot start %s: %w", path, err), child.Wait(), a.Close())
 	}

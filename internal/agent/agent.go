@@ -60,6 +60,7 @@ type Agent struct {
 	host     string
 	boot     time.Time
 	nextID   uint64
+	scanned  bool
 }
 
 // New prepares an agent; nothing is attached yet. The caller must call Run or Close.
@@ -154,7 +155,17 @@ func (a *Agent) Run(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, a.Close())
 		}
+		if a.done() {
+			a.cfg.Log.Info("all processes named by their IDs have left")
+			return a.Close()
+		}
 	}
+}
+
+// done says whether no target can ever appear again: all were named by process ID, and those processes have left.
+func (a *Agent) done() bool {
+	s := a.cfg.Selector
+	return len(s.PIDs) > 0 && len(s.Exe) == 0 && len(s.Descendants) == 0 && a.scanned && len(a.targets.all()) == 0
 }
 
 // scan attaches to targets that appeared and lets go of those that left.
@@ -168,8 +179,12 @@ func (a *Agent) scan() error {
 	}
 	for _, p := range appeared {
 		a.trace(p)
+		if err := a.drain(); err != nil { // analysing many binaries takes longer than the ring buffer can wait
+			return err
+		}
 	}
 	a.targets.sweep(a.finish)
+	a.scanned = true
 	return nil
 }
 

@@ -124,7 +124,9 @@ func (a *Agent) attachAll(p process.Process, path string, log *zap.Logger) {
 	case errors.Is(err, os.ErrNotExist):
 		return // gone already
 	case errors.Is(err, process.ErrNotELF) || errors.Is(err, process.ErrNotGo):
-		log.Debug("not a Go program", zap.Error(err))
+		if len(a.cfg.Selector.Descendants) == 0 { // of `run`, shells and others are expected
+			log.Warn("cannot trace the process", zap.Error(err))
+		}
 		return
 	case err != nil:
 		log.Warn("cannot trace the process", zap.Error(err))
@@ -154,7 +156,7 @@ func (a *Agent) newTarget(p process.Process, path string, b *binary) *target {
 	}
 	t.context = probes.Target{Interval: a.clock.Interval, TypeName: b.TypeName}
 	t.resource = export.Resource(export.Identity{
-		PID: p.PID, StartTime: p.Started(a.boot), ExecutablePath: p.Exe, Env: p.Env,
+		PID: p.PID, StartTime: p.Started(a.boot), ExecutablePath: p.Exe, Command: p.Command, Env: p.Env,
 		GoVersion: b.GoVersion, ModulePath: b.Main.Path, ModuleVersion: b.Main.Version,
 		ContainerID: p.ContainerID, HostName: a.host,
 	}, a.cfg.Getenv, a.cfg.Version)

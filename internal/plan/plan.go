@@ -12,8 +12,9 @@ import (
 	"github.com/remora-agent/remora/process"
 )
 
-// ErrNotLinked is the cause when a binary does not have the library at all, which is no fault.
-var ErrNotLinked = errors.New("the program does not contain the library")
+// ErrNotLinked is the cause when a binary has nothing of what the probe instruments, which is no fault: the linker leaves out
+// the server of a program that is only a client.
+var ErrNotLinked = errors.New("the program does not contain it")
 
 // Plan is one probe in one binary.
 type Plan struct {
@@ -52,20 +53,18 @@ func (p *Plan) Without() []string {
 // Make plans a probe for a binary.
 func Make(b *process.Binary, probe probes.Probe) Plan {
 	plan := Plan{Probe: probe, Constants: map[string]any{}}
-	found := false
+	if !linked(b, probe) {
+		plan.Err = fmt.Errorf("%s: %w", probe.Name, ErrNotLinked)
+		return plan
+	}
 	for _, program := range probe.Programs {
 		points, err := place(b, program)
 		plan.Programs = append(plan.Programs, Program{Program: program, Points: points, Err: err})
-		found = found || len(points) > 0
 		if err == nil {
 			plan.Constants[program.Name+"_points"] = constantOf(points)
 		} else if !program.Optional {
 			plan.Err = errors.Join(plan.Err, err)
 		}
-	}
-	if !found {
-		plan.Err = absent(b, probe)
-		return plan
 	}
 	for _, c := range probe.Constants {
 		value, err := resolve(b, c)
@@ -78,17 +77,16 @@ func Make(b *process.Binary, probe probes.Probe) Plan {
 	return plan
 }
 
-// absent tells a library that is not linked from one whose functions cannot be found.
-func absent(b *process.Binary, probe probes.Probe) error {
-	if len(b.Functions(probe.Library+".*")) == 0 {
-		return fmt.Errorf("%s: %w", probe.Library, ErrNotLinked)
-	}
-	var errs []error
+// linked says whether the binary has any function that the probe wants, be it only inlined.
+func linked(b *process.Binary, probe probes.Probe) bool {
 	for _, program := range probe.Programs {
-		_, err := place(b, program)
-		errs = append(errs, err)
+		for _, site := range program.Sites {
+			if len(b.Functions(site.Func)[site.Func]) > 0 || b.InlinedOnly(site.Func) {
+				return true
+			}
+		}
 	}
-	return errors.Join(errs...)
+	return false
 }
 
 // place finds the points of a program: those of the first site that the binary has.

@@ -18,6 +18,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define TARGET_MAX 1024
 #define ROUTE_MAX 256
 #define PANIC_MAX 256
+#define BUFFER_SIZE MAP_GROUP_MAX
+#define IDLE_MAX 4096 // connections without a request that stay in the map
 
 // How a request ended.
 enum http_end { HTTP_RETURNED, HTTP_PANICKED, HTTP_EXITED };
@@ -35,16 +37,19 @@ struct http_server_event {
 };
 const struct http_server_event *unused __attribute__((unused)); // for bpf2go
 
-// A request in flight.
+enum http_state { HTTP_IDLE, HTTP_SAMPLED, HTTP_UNSAMPLED };
+
+// A connection's goroutine with the request that it serves. It stays in the map from one request to the next: an update and
+// a deletion for each request would cost more than all the rest.
 struct http_request {
-	struct http_server_event event;
+	enum http_state state;
 	struct go_string traceparent;
 	__u64 traceparents; // how many: only one is valid
 	struct trace_parent parent;
 	__u64 response, request, route_ptr, route_len;
 	struct map_walk walk; // of its header
-	__u8 unsampled;
-	__u8 group[MAP_GROUP_MAX];
+	__u8 buffer[BUFFER_SIZE]; // what was read of the target, to be looked at
+	struct http_server_event event;
 };
 
 struct {
@@ -65,11 +70,14 @@ struct {
 volatile const struct points serve_http_points, serve_http_return_points, serve_unwind_points, mux_match_points;
 volatile const struct addr_set response_itabs;
 volatile const struct go_map_layout header_layout;
+volatile const __u64 request_size, response_size; // in bytes
 volatile const __s64 request_method, request_header, request_host, request_remote_addr, request_uri, request_tls;
 volatile const __s64 request_proto_major, request_proto_minor, request_pattern, request_pat, pattern_str;
 volatile const __s64 response_conn, response_status, response_wrote_header, response_written, conn_hijacked;
 volatile const __s64 g_panic, panic_arg;
 volatile const struct addr_set text_types; // of panic values that are a string or point to what begins with one
+
+__u64 connections; // in the map
 
 // Does the route probe earn its trap? It does when the matched request is a copy that the end of the request cannot see.
 __u64 routes_needed, routes_spare, routes_missed;
@@ -119,7 +127,7 @@ static __always_inline void keep_header(struct http_request *r, struct go_string
 	}
 }
 
-// scan_group looks through the eight slots of the next group of the header map; 0 when there is none. A global function: the
+// scan_group looks through the eight slots of the next group of the header map; 0 when it was the last. A global function: the
 // verifier checks it once, not once for each group.
 __noinline int scan_group(__u64 target, __u64 goroutine)
 {
@@ -130,33 +138,87 @@ __noinline int scan_group(__u64 target, __u64 goroutine)
 	if (!r || walk_done(&r->walk))
 		return 0;
 	__u64 group = next_group(&r->walk, &header_layout);
-	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(r->group, size, (void *)group))
-		return 1;
+	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(r->buffer, size, (void *)group))
+		return !walk_done(&r->walk);
 	for (int i = 0; i < MAP_SLOTS; i++) {
 		__u32 k = header_layout.keys + i * header_layout.key_stride;
 		__u32 v = header_layout.elems + i * header_layout.elem_stride;
 		__u32 c = header_layout.control + i;
 		if (c >= MAP_GROUP_MAX || k > MAP_GROUP_MAX - sizeof(struct go_string) || v > MAP_GROUP_MAX - sizeof(struct go_slice))
 			return 0;
-		if (!slot_filled(r->group[c], &header_layout))
+		if (!slot_filled(r->buffer[c], &header_layout))
 			continue;
 		struct go_string name;
 		struct go_slice values;
-		__builtin_memcpy(&name, r->group + k, sizeof(name));
-		__builtin_memcpy(&values, r->group + v, sizeof(values));
+		__builtin_memcpy(&name, r->buffer + k, sizeof(name));
+		__builtin_memcpy(&values, r->buffer + v, sizeof(values));
 		keep_header(r, name, values);
 	}
-	return 1;
+	return !walk_done(&r->walk);
 }
 
-static __always_inline void read_headers(const struct span_key *key, struct http_request *r)
+static __always_inline void read_headers(const struct span_key *key, struct http_request *r, __u64 header)
 {
-	start_walk(&r->walk, read_u64(r->request + request_header), &header_layout);
+	start_walk(&r->walk, header, &header_layout);
 	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
 		if (!scan_group(key->target, key->goroutine))
 			return;
 	}
 	count_loss(LOSS_HEADERS);
+}
+
+// enter returns the goroutine's entry, cleared for a new request, or NULL if the map is full.
+static __always_inline struct http_request *enter(struct span_key *key)
+{
+	struct http_request *r = bpf_map_lookup_elem(&http_requests, key);
+	__u32 zero = 0;
+
+	if (r) {
+		__builtin_memset(r, 0, __builtin_offsetof(struct http_request, buffer));
+		__builtin_memset(&r->event, 0, __builtin_offsetof(struct http_server_event, text.data));
+		return r;
+	}
+	r = bpf_map_lookup_elem(&http_request_zero, &zero);
+	if (!r)
+		return NULL;
+	if (bpf_map_update_elem(&http_requests, key, r, BPF_ANY)) {
+		count_loss(LOSS_MAP_FULL);
+		return NULL;
+	}
+	__sync_fetch_and_add(&connections, 1);
+	return bpf_map_lookup_elem(&http_requests, key);
+}
+
+static __always_inline void leave(struct span_key *key)
+{
+	if (!bpf_map_delete_elem(&http_requests, key))
+		__sync_fetch_and_add(&connections, -1);
+}
+
+#define REQUEST_WORD(field) (*(__u64 *)(r->buffer + request_##field))
+#define REQUEST_STRING(field) (*(struct go_string *)(r->buffer + request_##field))
+
+// read_request keeps what a handler may change: it is read before one runs. The header comes last, its walk needs the buffer.
+static __always_inline bool read_request(struct span_key *key, struct http_request *r)
+{
+	struct text_area *t = &r->event.text;
+	__u64 size = request_size;
+
+	if (size > BUFFER_SIZE)
+		size = BUFFER_SIZE;
+	if (bpf_probe_read_user(r->buffer, size, (void *)r->request))
+		return false;
+	__u64 header = REQUEST_WORD(header);
+	r->event.tls = REQUEST_WORD(tls) != 0;
+	r->event.proto_major = REQUEST_WORD(proto_major);
+	r->event.proto_minor = REQUEST_WORD(proto_minor);
+	r->event.method = append(t, REQUEST_STRING(method), METHOD_MAX);
+	r->event.host = append(t, REQUEST_STRING(host), HOST_MAX);
+	r->event.remote_addr = append(t, REQUEST_STRING(remote_addr), ADDR_MAX);
+	struct go_string target = REQUEST_STRING(uri);
+	read_headers(key, r, header);
+	r->event.request_target = append(t, target, TARGET_MAX); // the longest last: the others always have room
+	return true;
 }
 
 // func (sh serverHandler) ServeHTTP(rw ResponseWriter, req *Request)
@@ -166,7 +228,6 @@ int serve_http(struct pt_regs *ctx)
 {
 	const volatile struct point *p = find_point(ctx, &serve_http_points);
 	struct span_key key = { .target = target_id(ctx), .goroutine = goroutine_id(ctx) };
-	__u32 zero = 0;
 
 	if (!p)
 		return 0;
@@ -174,37 +235,20 @@ int serve_http(struct pt_regs *ctx)
 		count_loss(LOSS_UNSUPPORTED);
 		return 0;
 	}
-	struct http_request *r = bpf_map_lookup_elem(&http_request_zero, &zero);
+	struct http_request *r = enter(&key);
 	if (!r)
 		return 0;
-	if (bpf_map_update_elem(&http_requests, &key, r, BPF_ANY)) {
-		count_loss(LOSS_MAP_FULL);
-		return 0;
-	}
-	r = bpf_map_lookup_elem(&http_requests, &key);
-	if (!r)
-		return 0;
-	__u64 req = GO_ARG4(ctx);
 	r->event.head.target = key.target;
 	r->event.head.start = bpf_ktime_get_boot_ns();
 	r->response = GO_ARG3(ctx);
-	r->request = req;
-
-	read_headers(&key, r);
-	bool remote = r->traceparents == 1 && parse_traceparent(r->traceparent, r->group, &r->parent);
-	if (!start_span(&r->event.head, remote ? &r->parent : NULL)) {
-		r->unsampled = 1;
+	r->request = GO_ARG4(ctx);
+	if (!read_request(&key, r)) {
+		count_loss(LOSS_READ);
 		return 0;
 	}
-	// A handler may change all of these: they are read before it runs.
-	struct text_area *t = &r->event.text;
-	r->event.method = append(t, read_string_header(req + request_method), METHOD_MAX);
-	r->event.host = append(t, read_string_header(req + request_host), HOST_MAX);
-	r->event.remote_addr = append(t, read_string_header(req + request_remote_addr), ADDR_MAX);
-	r->event.request_target = append(t, read_string_header(req + request_uri), TARGET_MAX);
-	r->event.tls = read_u64(req + request_tls) != 0;
-	r->event.proto_major = read_u8(req + request_proto_major);
-	r->event.proto_minor = read_u8(req + request_proto_minor);
+	bool remote = r->traceparents == 1 && parse_traceparent(r->traceparent, r->buffer, &r->parent);
+	bool yes = start_span(&r->event.head, remote ? &r->parent : NULL);
+	r->state = yes ? HTTP_SAMPLED : HTTP_UNSAMPLED;
 	return 0;
 }
 
@@ -220,7 +264,7 @@ int mux_match(struct pt_regs *ctx)
 	if (!p)
 		return 0;
 	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
-	if (!r || r->unsampled)
+	if (!r || r->state != HTTP_SAMPLED)
 		return 0;
 	r->route_ptr = result_word(ctx, p, 2);
 	r->route_len = result_word(ctx, p, 3);
@@ -251,27 +295,34 @@ static __always_inline void read_route(struct http_request *r)
 	r->event.route = append(&r->event.text, own, ROUTE_MAX);
 }
 
-static __always_inline void finish(struct http_request *r, struct span_key *key)
-{
-	__u64 conn = read_u64(r->response + response_conn);
+#define RESPONSE_WORD(field) (*(__u64 *)(r->buffer + response_##field))
 
-	if (r->unsampled) {
+// finish ends the request, if there is one, and sends its event.
+static __always_inline void finish(struct http_request *r)
+{
+	__u64 size = response_size;
+
+	if (r->state == HTTP_UNSAMPLED)
 		count_loss(LOSS_UNSAMPLED);
-		goto out;
-	}
+	if (r->state != HTTP_SAMPLED)
+		return;
 	r->event.head.end = bpf_ktime_get_boot_ns();
-	r->event.status = read_u64(r->response + response_status);
-	r->event.header_written = read_u8(r->response + response_wrote_header);
-	r->event.body_size = read_u64(r->response + response_written);
-	r->event.hijacked = read_u8(conn + conn_hijacked);
+	if (size > BUFFER_SIZE)
+		size = BUFFER_SIZE;
+	if (bpf_probe_read_user(r->buffer, size, (void *)r->response)) {
+		count_loss(LOSS_READ);
+		return;
+	}
+	r->event.status = RESPONSE_WORD(status);
+	r->event.header_written = r->buffer[response_wrote_header];
+	r->event.body_size = RESPONSE_WORD(written);
+	r->event.hijacked = read_u8(RESPONSE_WORD(conn) + conn_hijacked);
 	read_route(r);
-	__u64 size = __builtin_offsetof(struct http_server_event, text.data);
-	__u32 used = r->event.text.used;
+	size = __builtin_offsetof(struct http_server_event, text.data);
+	__u64 used = r->event.text.used;
 	if (used <= TEXT_SIZE)
 		size += used;
 	emit(&r->event, size);
-out:
-	bpf_map_delete_elem(&http_requests, key);
 }
 
 // In func (c *conn) serve(ctx context.Context), behind its call of ServeHTTP.
@@ -283,8 +334,12 @@ int serve_http_return(struct pt_regs *ctx)
 	if (!find_point(ctx, &serve_http_return_points))
 		return 0;
 	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
-	if (r)
-		finish(r, &key);
+	if (!r)
+		return 0;
+	finish(r);
+	r->state = HTTP_IDLE;
+	if (connections > IDLE_MAX)
+		leave(&key);
 	return 0;
 }
 
@@ -316,8 +371,9 @@ int serve_unwind(struct pt_regs *ctx)
 	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
 	if (!r)
 		return 0;
-	if (!r->unsampled)
+	if (r->state == HTTP_SAMPLED)
 		read_panic(ctx, r, load_bias(ctx, p));
-	finish(r, &key);
+	finish(r);
+	leave(&key);
 	return 0;
 }

@@ -51,6 +51,8 @@ func Server() probes.Probe {
 			{Name: serverVarPanicArg, Of: probes.Field{Type: "runtime._panic", Path: "arg"}},
 			{Name: serverVarResponseItabs, Of: probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: "*net/http.response"}},
 			{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
+			{Name: serverVarRequestSize, Of: probes.Size("net/http.Request")},
+			{Name: serverVarResponseSize, Of: probes.Size("net/http.response")},
 			{Name: serverVarRequestMethod, Of: request("Method")},
 			{Name: serverVarRequestHeader, Of: request("Header")},
 			{Name: serverVarRequestHost, Of: request("Host")},

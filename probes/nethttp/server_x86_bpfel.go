@@ -49,7 +49,8 @@ const (
 
 type serverHttpRequest struct {
 	_           structs.HostLayout
-	Event       serverHttpServerEvent
+	State       uint32
+	_           [4]byte
 	Traceparent struct {
 		_   structs.HostLayout
 		Ptr uint64
@@ -76,9 +77,8 @@ type serverHttpRequest struct {
 		MoreLeft uint64
 		Table    uint64
 	}
-	Unsampled uint8
-	Group     [352]uint8
-	_         [7]byte
+	Buffer [352]uint8
+	Event  serverHttpServerEvent
 }
 
 type serverHttpServerEvent struct {
@@ -177,6 +177,7 @@ const (
 	serverProgServeHttpReturn      = "serve_http_return"
 	serverProgServeUnwind          = "serve_unwind"
 	serverVarConnHijacked          = "conn_hijacked"
+	serverVarConnections           = "connections"
 	serverVarG_panic               = "g_panic"
 	serverVarHasAttachCookie       = "has_attach_cookie"
 	serverVarHeaderLayout          = "header_layout"
@@ -192,10 +193,12 @@ const (
 	serverVarRequestProtoMajor     = "request_proto_major"
 	serverVarRequestProtoMinor     = "request_proto_minor"
 	serverVarRequestRemoteAddr     = "request_remote_addr"
+	serverVarRequestSize           = "request_size"
 	serverVarRequestTls            = "request_tls"
 	serverVarRequestUri            = "request_uri"
 	serverVarResponseConn          = "response_conn"
 	serverVarResponseItabs         = "response_itabs"
+	serverVarResponseSize          = "response_size"
 	serverVarResponseStatus        = "response_status"
 	serverVarResponseWritten       = "response_written"
 	serverVarResponseWroteHeader   = "response_wrote_header"
@@ -274,6 +277,7 @@ type serverMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type serverVariableSpecs struct {
 	ConnHijacked          *ebpf.VariableSpec `ebpf:"conn_hijacked"`
+	Connections           *ebpf.VariableSpec `ebpf:"connections"`
 	G_panic               *ebpf.VariableSpec `ebpf:"g_panic"`
 	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
@@ -289,10 +293,12 @@ type serverVariableSpecs struct {
 	RequestProtoMajor     *ebpf.VariableSpec `ebpf:"request_proto_major"`
 	RequestProtoMinor     *ebpf.VariableSpec `ebpf:"request_proto_minor"`
 	RequestRemoteAddr     *ebpf.VariableSpec `ebpf:"request_remote_addr"`
+	RequestSize           *ebpf.VariableSpec `ebpf:"request_size"`
 	RequestTls            *ebpf.VariableSpec `ebpf:"request_tls"`
 	RequestUri            *ebpf.VariableSpec `ebpf:"request_uri"`
 	ResponseConn          *ebpf.VariableSpec `ebpf:"response_conn"`
 	ResponseItabs         *ebpf.VariableSpec `ebpf:"response_itabs"`
+	ResponseSize          *ebpf.VariableSpec `ebpf:"response_size"`
 	ResponseStatus        *ebpf.VariableSpec `ebpf:"response_status"`
 	ResponseWritten       *ebpf.VariableSpec `ebpf:"response_written"`
 	ResponseWroteHeader   *ebpf.VariableSpec `ebpf:"response_wrote_header"`
@@ -348,6 +354,7 @@ func (m *serverMaps) Close() error {
 // It can be passed to loadServerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type serverVariables struct {
 	ConnHijacked          *ebpf.Variable `ebpf:"conn_hijacked"`
+	Connections           *ebpf.Variable `ebpf:"connections"`
 	G_panic               *ebpf.Variable `ebpf:"g_panic"`
 	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
@@ -363,10 +370,12 @@ type serverVariables struct {
 	RequestProtoMajor     *ebpf.Variable `ebpf:"request_proto_major"`
 	RequestProtoMinor     *ebpf.Variable `ebpf:"request_proto_minor"`
 	RequestRemoteAddr     *ebpf.Variable `ebpf:"request_remote_addr"`
+	RequestSize           *ebpf.Variable `ebpf:"request_size"`
 	RequestTls            *ebpf.Variable `ebpf:"request_tls"`
 	RequestUri            *ebpf.Variable `ebpf:"request_uri"`
 	ResponseConn          *ebpf.Variable `ebpf:"response_conn"`
 	ResponseItabs         *ebpf.Variable `ebpf:"response_itabs"`
+	ResponseSize          *ebpf.Variable `ebpf:"response_size"`
 	ResponseStatus        *ebpf.Variable `ebpf:"response_status"`
 	ResponseWritten       *ebpf.Variable `ebpf:"response_written"`
 	ResponseWroteHeader   *ebpf.Variable `ebpf:"response_wrote_header"`

@@ -1,0 +1,71 @@
+# Everything that a developer calls. `make help` lists it; `make test` is what CI runs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+export GOFLAGS ?= -buildvcs=false
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LINT := golangci-lint-v2.15.0
+
+# What the tests need from Debian: the BPF compiler and its headers, a C compiler for cgo and the race detector.
+PACKAGES := clang-19 llvm-19 libbpf-dev linux-libc-dev gcc libc6-dev
+GENERATED := find . -name '*_bpfel.go' -o -name '*_bpfel.o'
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+generate: packages ## compile the BPF programs (clang-19)
+	go generate ./...
+
+build: ## bin/remora, static
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/remora ./cmd/remora
+
+test: packages generated lint vet unit e2e ## all checks and tests, as CI runs them; needs root
+
+check: test ## the same as test
+
+unit: ## unit tests
+	go test -json -race $$(go list ./... | grep -v /test/e2e) | go run ./internal/testreport
+
+e2e: build ## tests from outside, with programs of several Go versions; needs root
+	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m ./test/e2e/... | go run ./internal/testreport
+
+bench: build ## what tracing costs a server, against the floor; needs root
+	go run ./internal/bench
+
+demo: build ## a small shop under load, traced; needs root
+	go run ./test/demo
+
+inspect: build ## what remora finds in a program: make inspect TARGET=FILE|PID
+	bin/remora inspect $(TARGET)
+
+doctor: build ## what this machine can do
+	bin/remora doctor
+
+lint: .cache/bin/$(LINT) ## golangci-lint
+	.cache/bin/$(LINT) run ./...
+
+vet: ## go vet
+	go vet ./...
+
+fmt: ## format all Go code
+	gofmt -w $$(git ls-files '*.go')
+
+generated: packages ## fail when the committed BPF objects are not what clang-19 makes of the sources
+	@before=$$($(GENERATED) | sort | xargs sha256sum)
+	go generate ./...
+	after=$$($(GENERATED) | sort | xargs sha256sum)
+	diff <(echo "$$before") <(echo "$$after") || { echo "generated files were out of date: commit what make generate wrote"; exit 1; }
+
+packages: # install what is missing
+	@missing=$$(for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done)
+	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; }
+
+# Compiles for minutes, once.
+.cache/bin/$(LINT):
+	GOBIN=$(CURDIR)/.cache/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT:golangci-lint-%=%)
+	mv .cache/bin/golangci-lint $@
+
+.ONESHELL:
+.PHONY: help generate build test check unit e2e bench demo inspect doctor lint vet fmt generated packages

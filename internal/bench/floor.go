@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// spanPrograms are the programs that run once in every request; the others of net/http run on panics, or are on trial and leave.
+func spanPrograms() []string { return []string{"serve_http", "serve_http_return"} }
+
+// spanOffsets asks remora where in a file it puts the probes of a server span, in bytes from the file's start.
+func spanOffsets(remora, file string) ([]uint64, error) {
+	out, err := exec.Command(remora, "inspect", "--json", file).Output()
+	if err != nil {
+		return nil, fmt.Errorf("inspect the target: %w", err)
+	}
+	var report struct {
+		Probes []struct {
+			Programs []struct {
+				Name   string
+				Points []struct{ Offset uint64 }
+			}
+		}
+	}
+	if err := json.Unmarshal(out, &report); err != nil {
+		return nil, fmt.Errorf("read what inspect says: %w", err)
+	}
+	var offsets []uint64
+	for _, probe := range report.Probes {
+		for _, program := range probe.Programs {
+			if !slices.Contains(spanPrograms(), program.Name) {
+				continue
+			}
+			for _, p := range program.Points {
+				offsets = append(offsets, p.Offset)
+			}
+		}
+	}
+	if len(offsets) != len(spanPrograms()) {
+		return nil, fmt.Errorf("inspect shows %d points of the programs %v, want one of each", len(offsets), spanPrograms())
+	}
+	return offsets, nil
+}
+
+// attachFloor puts a program that does nothing at each offset of a running process. The caller closes what it returns.
+func attachFloor(pid int, offsets []uint64) (func() error, error) {
+	spec, err := loadFloor()
+	if err != nil {
+		return nil, err
+	}
+	spec.Programs["nothing"].AttachType = ebpf.AttachTraceUprobeMulti
+	var objects floorObjects
+	if err := spec.LoadAndAssign(&objects, nil); err != nil {
+		return nil, fmt.Errorf("load the floor's program: %w", err)
+	}
+	exe, err := link.OpenExecutable(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return nil, errors.Join(err, objects.Close())
+	}
+	probes, err := exe.UprobeMulti(nil, objects.Nothing, &link.UprobeMultiOptions{Addresses: offsets, PID: uint32(pid)})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("attach the floor: %w", err), objects.Close())
+	}
+	return func() error { return errors.Join(probes.Close(), objects.Close()) }, nil
+}

@@ -1,0 +1,175 @@
+// Bench measures what tracing adds to a request of a net/http server, as docs/benchmarks.md describes: the server alone on one
+// CPU and saturated, the load on another; not instrumented, with two probes that do nothing (the floor), and with the agent, in
+// turn, for several rounds; the medians of one run.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/remora-agent/remora/internal/rig"
+)
+
+type options struct {
+	remora   string
+	rounds   int
+	conns    int
+	duration time.Duration
+	json     string
+}
+
+const (
+	loadCPU   = 0
+	targetCPU = 1
+	warmUp    = 500 * time.Millisecond // the agent's probes on trial leave in this time
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.remora, "remora", "bin/remora", "the agent")
+	flag.IntVar(&o.rounds, "rounds", 7, "how often each of the three is measured")
+	flag.IntVar(&o.conns, "conns", 32, "connections")
+	flag.DurationVar(&o.duration, "duration", 2*time.Second, "of one measurement")
+	flag.StringVar(&o.json, "json", "bin/bench.json", "file for the result")
+	flag.Parse()
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options) error {
+	if os.Geteuid() != 0 {
+		return errors.New("only root may load BPF programs (try sudo make bench)")
+	}
+	bin, err := buildTarget()
+	if err != nil {
+		return err
+	}
+	if err := pinSelf(loadCPU); err != nil {
+		return err
+	}
+	target, err := rig.StartTarget([]string{"taskset", "-c", fmt.Sprint(targetCPU), bin}, "GOMAXPROCS=1")
+	if err != nil {
+		return err
+	}
+	defer target.Stop()
+	offsets, err := spanOffsets(o.remora, bin)
+	if err != nil {
+		return err
+	}
+	endpoint, err := rig.Discard()
+	if err != nil {
+		return err
+	}
+	b := bench{options: o, target: target, offsets: offsets, endpoint: endpoint}
+	for round := range o.rounds {
+		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
+		if err := b.round(); err != nil {
+			return err
+		}
+	}
+	result := b.result()
+	fmt.Print(result.markdown())
+	return result.write(o.json)
+}
+
+func buildTarget() (string, error) {
+	bin, err := filepath.Abs("bin/bench-target")
+	if err != nil {
+		return "", err
+	}
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin, "./internal/bench/target")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the target: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
+// bench collects the measurements.
+type bench struct {
+	options
+	target   *rig.Target
+	offsets  []uint64
+	endpoint string // OTLP
+
+	alone, floor, traced []float64 // microseconds per request
+	busy                 []float64 // share of its CPU that the target used
+	spanCPU, resident    []float64 // the agent's: microseconds per span, bytes
+	spans, drops         float64
+}
+
+func (b *bench) round() error {
+	if err := b.measure(&b.alone); err != nil {
+		return err
+	}
+	detach, err := attachFloor(b.target.PID, b.offsets)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(b.measure(&b.floor), detach()); err != nil {
+		return err
+	}
+	return b.withAgent()
+}
+
+// measure adds the time per request of one measurement to a list.
+func (b *bench) measure(list *[]float64) error {
+	if _, _, err := rig.Load(b.target.Addr, "/", b.conns, warmUp); err != nil {
+		return err
+	}
+	before, err := cpuTime(b.target.PID)
+	if err != nil {
+		return err
+	}
+	n, took, err := rig.Load(b.target.Addr, "/", b.conns, b.duration)
+	if err != nil {
+		return err
+	}
+	after, err := cpuTime(b.target.PID)
+	if err != nil {
+		return err
+	}
+	*list = append(*list, float64(took.Nanoseconds())/1e3/float64(n))
+	b.busy = append(b.busy, float64(after-before)/float64(took))
+	return nil
+}
+
+// withAgent measures with the agent attached, and what the agent itself used meanwhile.
+func (b *bench) withAgent() (err error) {
+	agent, err := rig.StartAgent(b.remora, b.target.PID, io.Discard, os.Stderr,
+		"OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT="+b.endpoint)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, agent.Stop()) }()
+	before, err := agent.Metrics()
+	if err != nil {
+		return err
+	}
+	if err := b.measure(&b.traced); err != nil {
+		return err
+	}
+	time.Sleep(time.Second) // for the last batch
+	after, err := agent.Metrics()
+	if err != nil {
+		return err
+	}
+	used := func(name string) float64 { return after.Sum(name) - before.Sum(name) }
+	spans := used("remora_spans_exported_total")
+	if spans == 0 {
+		return errors.New("the agent exported no span")
+	}
+	b.spans += spans
+	b.drops += used("remora_spans_dropped_total")
+	b.spanCPU = append(b.spanCPU, used("process_cpu_seconds_total")*1e6/spans)
+	b.resident = append(b.resident, after.Sum("process_resident_memory_bytes"))
+	return nil
+}

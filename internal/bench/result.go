@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// result is what a run found: medians, times in microseconds.
+type result struct {
+	Date         string  `json:"date"`
+	Machine      string  `json:"machine"`
+	Go           string  `json:"go"`
+	Rounds       int     `json:"rounds"`
+	AloneUS      float64 `json:"alone_us"`
+	FloorUS      float64 `json:"floor_us"`
+	AgentUS      float64 `json:"agent_us"`
+	FloorAddedUS float64 `json:"floor_added_us"`
+	AgentAddedUS float64 `json:"agent_added_us"`
+	TimesFloor   float64 `json:"times_floor"`       // what the agent adds ÷ what the floor adds
+	BusyShare    float64 `json:"target_busy_share"` // the least of all measurements: below 0.95 the load did not saturate the target
+	SpanCPUUS    float64 `json:"agent_cpu_us_span"` // the agent's own CPU per span, OTLP export included, its start not
+	ResidentMB   float64 `json:"agent_resident_mb"` // at the end of a measurement
+	Spans        float64 `json:"spans"`             // of all rounds
+	Drops        float64 `json:"drops"`             // of all rounds
+}
+
+func (b *bench) result() result {
+	r := result{
+		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(), Rounds: b.rounds,
+		AloneUS: median(b.alone), FloorUS: median(b.floor), AgentUS: median(b.traced),
+		BusyShare: slices.Min(b.busy), SpanCPUUS: median(b.spanCPU), ResidentMB: median(b.resident) / 1e6,
+		Spans: b.spans, Drops: b.drops,
+	}
+	r.FloorAddedUS, r.AgentAddedUS = r.FloorUS-r.AloneUS, r.AgentUS-r.AloneUS
+	r.TimesFloor = r.AgentAddedUS / r.FloorAddedUS
+	return r
+}
+
+func median(list []float64) float64 {
+	sorted := slices.Sorted(slices.Values(list))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// machine names kernel and processor.
+func machine() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return runtime.GOARCH
+	}
+	model := runtime.GOARCH
+	info, _ := os.ReadFile("/proc/cpuinfo") // without it the architecture must do
+	for _, line := range strings.Split(string(info), "\n") {
+		if name, ok := strings.CutPrefix(line, "model name\t: "); ok {
+			model = name
+			break
+		}
+	}
+	return fmt.Sprintf("Linux %s, %s, %d CPUs", unix.ByteSliceToString(u.Release[:]), model, runtime.NumCPU())
+}
+
+func (r result) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %s, %s, medians of %d\n\n", r.Date, r.Machine, r.Go, r.Rounds)
+	fmt.Fprintf(&b, "| | µs/request | added | × floor |\n|---|---|---|---|\n")
+	fmt.Fprintf(&b, "| not instrumented | %.1f | – | |\n", r.AloneUS)
+	fmt.Fprintf(&b, "| floor: two probes that do nothing | %.1f | %.1f | 1.00 |\n", r.FloorUS, r.FloorAddedUS)
+	fmt.Fprintf(&b, "| remora | %.1f | %.1f | **%.2f** |\n\n", r.AgentUS, r.AgentAddedUS, r.TimesFloor)
+	fmt.Fprintf(&b, "The agent itself: %.1f µs of CPU per span including OTLP, %.0f MB resident; %.0f spans, %.0f drops.\n", r.SpanCPUUS, r.ResidentMB, r.Spans, r.Drops)
+	if r.BusyShare < 0.95 {
+		fmt.Fprintf(&b, "\n**Not valid**: the target was busy only %.0f %% of the time, the load did not saturate it.\n", 100*r.BusyShare)
+	}
+	return b.String()
+}
+
+func (r result) write(path string) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(data, '\n'), 0o644)
+}

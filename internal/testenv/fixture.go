@@ -1,0 +1,153 @@
+package testenv
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// BuildSpec says which program to build, with which Go and how.
+type BuildSpec struct {
+	Dir      string // source directory of a main package that is a module of its own
+	Go       string // version of the toolchain: "1.26.8"; empty: the one that runs the tests
+	Arch     string // GOARCH; empty: this machine's
+	Stripped bool   // -trimpath -ldflags "-s -w": neither symbols nor DWARF
+	PIE      bool   // -buildmode=pie
+	External bool   // cgo and the system's linker
+}
+
+// String names the build in test names and paths.
+func (s BuildSpec) String() string {
+	name := "go" + s.Go
+	if s.Go == "" {
+		name = "go"
+	}
+	for _, o := range []struct {
+		on   bool
+		name string
+	}{{s.Stripped, "stripped"}, {s.PIE, "pie"}, {s.External, "cgo"}, {s.Arch != "", s.Arch}} {
+		if o.on {
+			name += "-" + o.name
+		}
+	}
+	return name
+}
+
+// Build returns the path of the built program. Builds are cached by a hash of sources, toolchain and flags below
+// os.UserCacheDir()/remora/fixtures, and several test processes may ask for the same one at once. Nobody may change the file:
+// copy it first.
+func Build(t testing.TB, spec BuildSpec) string {
+	t.Helper()
+	key, err := spec.key()
+	if err != nil {
+		t.Fatalf("hash fixture %s: %v", spec.Dir, err)
+	}
+	dir, err := cacheDir("fixtures", spec.String()+"-"+key[:16])
+	if err != nil {
+		t.Fatal(err)
+	}
+	abs, err := filepath.Abs(spec.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(dir, filepath.Base(abs))
+	err = withLock(dir+".lock", func() error {
+		if _, err := os.Stat(bin); err == nil {
+			return nil
+		}
+		return spec.build(bin)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// build compiles to a temporary name and renames, so that an interrupted build leaves nothing that looks finished.
+func (s BuildSpec) build(bin string) error {
+	tmp := fmt.Sprintf("%s.%d", bin, os.Getpid())
+	defer os.Remove(tmp)
+	cmd := exec.Command("go", append(append([]string{"build", "-o", tmp}, s.flags()...), ".")...)
+	cmd.Dir = s.Dir
+	cmd.Env = append(os.Environ(), s.env()...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build fixture %s with %s: %w\n%s", s.Dir, s, err, out)
+	}
+	return os.Rename(tmp, bin)
+}
+
+func (s BuildSpec) flags() []string {
+	var flags []string
+	ldflags := []string{}
+	if s.Stripped {
+		flags = append(flags, "-trimpath")
+		ldflags = append(ldflags, "-s", "-w")
+	}
+	if s.PIE {
+		flags = append(flags, "-buildmode=pie")
+	}
+	if s.External {
+		ldflags = append(ldflags, "-linkmode=external")
+	}
+	if len(ldflags) > 0 {
+		flags = append(flags, "-ldflags="+strings.Join(ldflags, " "))
+	}
+	return flags
+}
+
+func (s BuildSpec) env() []string {
+	env := []string{"GOWORK=off", "GOFLAGS=-buildvcs=false", "CGO_ENABLED=0", "GOOS=linux"}
+	if s.External {
+		env[2] = "CGO_ENABLED=1"
+	}
+	if s.Go != "" {
+		env = append(env, "GOTOOLCHAIN=go"+s.Go)
+	}
+	if s.Arch != "" {
+		env = append(env, "GOARCH="+s.Arch)
+	}
+	return env
+}
+
+// key hashes everything that the result depends on.
+func (s BuildSpec) key() (string, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, s.flags(), s.env())
+	if s.Go == "" {
+		out, err := exec.Command("go", "version").Output()
+		if err != nil {
+			return "", fmt.Errorf("go version: %w", err)
+		}
+		h.Write(out)
+	}
+	err := filepath.WalkDir(s.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		fmt.Fprintln(h, path[len(s.Dir):], len(data))
+		h.Write(data)
+		return err
+	})
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// Copy copies a built program into the test's own directory, for tests that replace or watch the file.
+func Copy(t testing.TB, bin, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
