@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -146,11 +147,17 @@ func (p *Programs) Counter(name string) (uint64, error) {
 	return n, err
 }
 
-// Forget removes what a target that left still had under way. Returns how many operations that were.
+// underWay is the state, at the beginning of each value of a map of operations, of an operation that becomes a span; 0 is for
+// none (a connection between two requests), and others are not sampled.
+const underWay = 1
+
+// Forget removes what is left of a target that left. Returns how many operations that become spans were under way.
 func (p *Programs) Forget(target uint64) (int, error) {
 	var key SpanKey
 	var gone []SpanKey
+	var value []byte
 	var err error
+	lost := 0
 	for first := true; ; first = false {
 		var from any
 		if !first {
@@ -167,11 +174,14 @@ func (p *Programs) Forget(target uint64) (int, error) {
 		return 0, fmt.Errorf("cannot list operations in flight: %w", err)
 	}
 	for _, k := range gone {
+		if err := p.inFlight.Lookup(k, &value); err == nil && binary.NativeEndian.Uint32(value) == underWay {
+			lost++
+		}
 		if err := p.inFlight.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return 0, fmt.Errorf("cannot remove an operation in flight: %w", err)
+			return lost, fmt.Errorf("cannot remove an operation in flight: %w", err)
 		}
 	}
-	return len(gone), nil
+	return lost, nil
 }
 
 // Close unloads the programs; links keep them until they are closed too.
