@@ -74,3 +74,30 @@ func TestTraceState(t *testing.T) {
 		}
 	}
 }
+
+// TestTextHasRoom: however long the headers are, the path and the route are there.
+func TestTextHasRoom(t *testing.T) {
+	testenv.RequireRoot(t)
+	v := variants[0]
+	v.available(t, bpf.Probe())
+	a := attach(t, v, "")
+	defer a.close(t)
+	long := strings.Repeat("x", 600)
+	header := traceparent + "Tracestate: a=" + long[:250] + ",b=" + long[:250] + "\r\n"
+	for _, name := range []string{"User-Agent", "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"} {
+		header += name + ": " + long + "\r\n"
+	}
+	for _, path := range []string{"/hello", "/hello?" + long + long} {
+		spans := a.spans(t, path, header)
+		if len(spans) != 1 {
+			t.Fatalf("%d spans", len(spans))
+		}
+		got := map[string]string{}
+		for _, kv := range spans[0].Attributes {
+			got[kv.Key] = kv.Value.GetStringValue()
+		}
+		if got["url.path"] != "/hello" || got["http.route"] != "/hello" || got["user_agent.original"] != long[:256] {
+			t.Errorf("%.20s: %v", path, got)
+		}
+	}
+}

@@ -121,7 +121,7 @@ type serverHttpServerEvent struct {
 	Text           struct {
 		_    structs.HostLayout
 		Used uint16
-		Data [2560]uint8
+		Data [3200]uint8
 	}
 	_ [6]byte
 }
