@@ -38,7 +38,10 @@ func TestHandle(t *testing.T) {
 		targets:  newTargets(),
 		pipeline: pipeline,
 		decoders: []probes.Decoder{
-			func(*bpf.SpanHead, []byte, probes.Target) (*tracepb.Span, error) { spans++; return &tracepb.Span{}, nil },
+			func(*bpf.SpanHead, []byte, probes.Target) (*tracepb.Span, error) {
+				spans++
+				return &tracepb.Span{}, nil
+			},
 			func(*bpf.SpanHead, []byte, probes.Target) (*tracepb.Span, error) { return nil, errors.New("broken") },
 		},
 	}
