@@ -20,6 +20,8 @@ type Probe struct {
 	// way; 1, an operation that becomes a span; 2, one that the sampler left out.
 	InFlight string
 
+	// Programs are in the order of an operation. The last is attached first and detached last: otherwise operations would begin
+	// of which nobody sees the end.
 	Programs  []Program
 	Constants []Constant
 
