@@ -313,10 +313,10 @@ func TestErrors(t *testing.T) {
 			_, err := a.programs.Attach("serve_http", "/proc/self/exe", 1<<22+1, []uint64{4096}, 1)
 			return err
 		}, "cannot attach serve_http to process"},
-		{"map", func() error { return loadBroken(a.runtime, "none", nil) }, `no map "none"`},
-		{"constant", func() error { return loadBroken(a.runtime, "http_requests", map[string]any{"none": int64(1)}) }, `no constant "none"`},
+		{"map", func() error { return loadBroken(a.runtime, bpf.InFlight{Map: "none"}, nil) }, `no map "none"`},
+		{"constant", func() error { return loadBroken(a.runtime, nethttp.Server().InFlight, map[string]any{"none": int64(1)}) }, `no constant "none"`},
 		{"size of a constant", func() error {
-			return loadBroken(a.runtime, "http_requests", map[string]any{"request_method": uint8(1)})
+			return loadBroken(a.runtime, nethttp.Server().InFlight, map[string]any{"request_method": uint8(1)})
 		}, `cannot set the constant "request_method"`},
 	}
 	for _, tt := range tests {
@@ -329,7 +329,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func loadBroken(r *bpf.Runtime, inFlight string, constants map[string]any) error {
+func loadBroken(r *bpf.Runtime, inFlight bpf.InFlight, constants map[string]any) error {
 	spec, err := nethttp.Server().Spec()
 	if err != nil {
 		return err

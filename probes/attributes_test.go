@@ -1,6 +1,8 @@
 package probes
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -8,43 +10,57 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 )
 
-func TestAttributes(t *testing.T) {
-	text := func(key, value string) *commonpb.KeyValue {
-		return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
-	}
-	number := func(key string, value int64) *commonpb.KeyValue {
-		return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_IntValue{IntValue: value}}}
-	}
-	want := []*commonpb.KeyValue{text("a", "1"), number("b", -2), text("c", ""), number("d", 0), text("e", "5"), text("f", "6")}
-	for _, room := range []int{0, 1, 6, 16} { // more than there is room for are kept too
-		a := NewAttributes(room)
-		a.String("a", "1")
-		a.Int("b", -2)
-		a.String("c", "")
-		a.Int("d", 0)
-		a.String("e", "5")
-		a.String("f", "6")
-		if diff := cmp.Diff(want, a.List(), protocmp.Transform()); diff != "" {
-			t.Errorf("room for %d: %s", room, diff)
+func TestCache(t *testing.T) {
+	text := &commonpb.KeyValue{Key: "a", Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: "1"}}}
+	number := &commonpb.KeyValue{Key: "a", Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_IntValue{IntValue: -2}}}
+	c := NewCache()
+	for range 2 { // made, and remembered
+		if diff := cmp.Diff(text, c.String("a", "1"), protocmp.Transform()); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(number, c.Int("a", -2), protocmp.Transform()); diff != "" {
+			t.Error(diff)
+		}
+		if got := c.Text([]byte("w\xffrld")); got != "w\uFFFDrld" {
+			t.Errorf("text %q", got)
 		}
 	}
-	if got := NewAttributes(4).List(); len(got) != 0 {
-		t.Errorf("no attributes: %v", got)
+	if c.String("a", "2") == c.String("a", "1") || c.String("b", "1") == c.String("a", "1") || c.Int("a", 1) == c.Int("b", 1) {
+		t.Error("two attributes are one")
 	}
 }
 
-// All attributes of a span are three allocations: the collection, the slots and the list.
-func TestAttributesAllocations(t *testing.T) {
-	var list []*commonpb.KeyValue
-	n := testing.AllocsPerRun(100, func() {
-		a := NewAttributes(16)
-		for range 8 {
-			a.String("key", "value")
-			a.Int("key", 1)
-		}
-		list = a.List()
-	})
-	if n > 3 || len(list) != 16 {
-		t.Errorf("%v allocations for %d attributes", n, len(list))
+// A text that is remembered does not point into the event, whose memory is used again.
+func TestCacheCopies(t *testing.T) {
+	c := NewCache()
+	event := []byte("hello")
+	got := c.Text(event)
+	copy(event, "HELLO")
+	if got != "hello" || c.Text([]byte("hello")) != "hello" || c.Text(event) != "HELLO" {
+		t.Errorf("remembered %q", got)
+	}
+}
+
+// However many values there are, the cache stays small.
+func TestCacheIsBounded(t *testing.T) {
+	c := NewCache()
+	for i := range 3 * cacheMax {
+		s := strings.Repeat("x", 10) + fmt.Sprint(i)
+		c.Text([]byte(s))
+		c.String("key", s)
+		c.Int("key", int64(i))
+	}
+	if len(c.texts) > cacheMax || len(c.attrs) > cacheMax || len(c.ints) > cacheMax {
+		t.Errorf("%d texts, %d attributes, %d numbers", len(c.texts), len(c.attrs), len(c.ints))
+	}
+}
+
+// What comes again costs nothing.
+func TestCacheAllocations(t *testing.T) {
+	c := NewCache()
+	event := []byte("GET")
+	n := testing.AllocsPerRun(100, func() { c.String("http.request.method", c.Text(event)); c.Int("http.response.status_code", 200) })
+	if n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

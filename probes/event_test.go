@@ -59,11 +59,11 @@ func TestText(t *testing.T) {
 		{0, 65535, ""},
 	}
 	for _, tt := range tests {
-		if got := Text(data, tt.at, tt.length); got != tt.want {
+		if got := Text(Piece(data, tt.at, tt.length)); got != tt.want {
 			t.Errorf("Text(%d, %d) = %q, want %q", tt.at, tt.length, got, tt.want)
 		}
 	}
-	if got := Text(nil, 0, 1); got != "" {
+	if got := Text(Piece(nil, 0, 1)); got != "" {
 		t.Errorf("text of nothing: %q", got)
 	}
 }

@@ -46,7 +46,6 @@ static __always_inline struct span_text append(struct text_area *t, struct go_st
 	return piece;
 }
 
-// append_byte puts a separator behind the text, if there is room.
 static __always_inline void append_byte(struct text_area *t, __u8 c)
 {
 	__u64 off = t->used;

@@ -13,9 +13,10 @@ import (
 // Server instruments net/http's server for HTTP/1.0 and 1.1: a SERVER span per request, from the call of the handler until
 // its return or its panic.
 //
-// Its two traps are the entry of serverHandler.ServeHTTP and the first emulated instruction behind that call in (*conn).serve
-// (https://github.com/golang/go/blob/go1.26.0/src/net/http/server.go). The deferred function of (*conn).serve, once per
-// connection, sees the panics. A route costs a third trap where the matched request is out of reach at the end: see Trial.
+// Its traps are the entry of serverHandler.ServeHTTP and the first emulated instruction behind that call in (*conn).serve
+// (https://github.com/golang/go/blob/go1.26.0/src/net/http/server.go): two per request. The deferred function of
+// (*conn).serve sees the panics: one per connection. A route costs one more per request where the matched request is out of
+// reach at the end: see probes.Trial.
 func Server() probes.Probe {
 	request := func(path string) probes.Field { return probes.Field{Type: "net/http.Request", Path: path} }
 	response := func(path string) probes.Field { return probes.Field{Type: "net/http.response", Path: path} }
@@ -23,7 +24,7 @@ func Server() probes.Probe {
 		Name:     "net/http server",
 		Library:  "net/http",
 		Spec:     loadServer,
-		InFlight: serverMapHttpRequests,
+		InFlight: bpf.InFlight{Map: serverMapHttpRequests, Entries: serverVarConnections},
 		Programs: []probes.Program{
 			{Name: serverProgServeHttp, Sites: []probes.Site{{Func: "net/http.serverHandler.ServeHTTP"}}},
 			{Name: serverProgServeHttpReturn, Sites: []probes.Site{
@@ -49,25 +50,26 @@ func Server() probes.Probe {
 			{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
 			{Name: serverVarG_panic, Of: probes.Field{Type: "runtime.g", Path: "_panic"}},
 			{Name: serverVarPanicArg, Of: probes.Field{Type: "runtime._panic", Path: "arg"}},
+			{Name: serverVarPanicGoexit, Of: probes.Field{Type: "runtime._panic", Path: "goexit"}},
 			{Name: serverVarResponseItabs, Of: probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: "*net/http.response"}},
 			{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
 			{Name: serverVarRequestSize, Of: probes.Size("net/http.Request")},
 			{Name: serverVarResponseSize, Of: probes.Size("net/http.response")},
-			{Name: serverVarRequestMethod, Of: request("Method")},
-			{Name: serverVarRequestHeader, Of: request("Header")},
-			{Name: serverVarRequestHost, Of: request("Host")},
-			{Name: serverVarRequestRemoteAddr, Of: request("RemoteAddr")},
-			{Name: serverVarRequestUri, Of: request("RequestURI")},
-			{Name: serverVarRequestTls, Of: request("TLS")},
-			{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor")},
-			{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor")},
+			{Name: serverVarRequestMethod, Of: request("Method"), Max: buffered},
+			{Name: serverVarRequestHeader, Of: request("Header"), Max: buffered},
+			{Name: serverVarRequestHost, Of: request("Host"), Max: buffered},
+			{Name: serverVarRequestRemoteAddr, Of: request("RemoteAddr"), Max: buffered},
+			{Name: serverVarRequestUri, Of: request("RequestURI"), Max: buffered},
+			{Name: serverVarRequestTls, Of: request("TLS"), Max: buffered},
+			{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor"), Max: buffered},
+			{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor"), Max: buffered},
 			{Name: serverVarRequestPattern, Of: request("Pattern"), Optional: true},
 			{Name: serverVarRequestPat, Of: request("pat"), Optional: true},
 			{Name: serverVarPatternStr, Of: probes.Field{Type: "net/http.pattern", Path: "str"}, Optional: true},
-			{Name: serverVarResponseConn, Of: response("conn")},
-			{Name: serverVarResponseStatus, Of: response("status")},
-			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader")},
-			{Name: serverVarResponseWritten, Of: response("written")},
+			{Name: serverVarResponseConn, Of: response("conn"), Max: buffered},
+			{Name: serverVarResponseStatus, Of: response("status"), Max: buffered},
+			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader"), Max: buffered},
+			{Name: serverVarResponseWritten, Of: response("written"), Max: buffered},
 			{Name: serverVarConnHijacked, Of: probes.Field{Type: "net/http.conn", Path: "hijackedv"}},
 			{Name: serverVarTextTypes, Of: probes.Types(textTypes), Optional: true},
 		},
@@ -75,33 +77,47 @@ func Server() probes.Probe {
 	}
 }
 
+// buffered is the largest offset of a field that the programs find in their copy of a struct: a string has two words.
+const buffered = int64(len(serverHttpRequest{}.Buffer)) - 16
+
 // fixed is how much of an event is always there.
 const fixed = unsafe.Offsetof(serverHttpServerEvent{}.Text) + unsafe.Offsetof(serverHttpServerEvent{}.Text.Data)
 
 func newServerDecoder(getenv func(string) string) (probes.Decoder, error) {
-	methods := knownMethods(getenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"))
-	var ev serverHttpServerEvent
-	return func(head *bpf.SpanHead, event []byte, target probes.Target) (*tracepb.Span, error) {
-		if err := probes.Event(&ev, event, fixed); err != nil {
-			return nil, fmt.Errorf("cannot decode a net/http server event: %w", err)
-		}
-		data := ev.Text.Data[:min(len(ev.Text.Data), len(event)-int(fixed), int(ev.Text.Used))]
-		text := func(t serverSpanText) string { return probes.Text(data, t.Off, t.Len) }
-		span := probes.NewSpan(head, tracepb.Span_SPAN_KIND_SERVER, target)
-		r := request{
-			event:         &ev,
-			method:        text(ev.Method),
-			requestTarget: text(ev.RequestTarget),
-			host:          text(ev.Host),
-			remoteAddr:    text(ev.RemoteAddr),
-			userAgent:     text(ev.UserAgent),
-			forwarded:     text(ev.Forwarded), forwardedFor: text(ev.ForwardedFor),
-			forwardedProto: text(ev.ForwardedProto), forwardedHost: text(ev.ForwardedHost),
-			traceState: text(ev.TraceState),
-			route:      route(text(ev.Route)),
-			panicText:  text(ev.PanicText),
-		}
-		r.fill(span, methods, target)
-		return span, nil
-	}, nil
+	d := decoder{Cache: probes.NewCache(), methods: knownMethods(getenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"))}
+	return d.decode, nil
+}
+
+// decoder makes spans of events, one at a time.
+type decoder struct {
+	*probes.Cache
+	methods []string
+	event   serverHttpServerEvent // the one at hand
+}
+
+func (d *decoder) decode(head *bpf.SpanHead, event []byte, target probes.Target) (*tracepb.Span, error) {
+	ev := &d.event
+	if err := probes.Event(ev, event, fixed); err != nil {
+		return nil, fmt.Errorf("cannot decode a net/http server event: %w", err)
+	}
+	data := ev.Text.Data[:min(len(ev.Text.Data), len(event)-int(fixed), int(ev.Text.Used))]
+	piece := func(t serverSpanText) []byte { return probes.Piece(data, t.Off, t.Len) }
+	r := request{
+		event:          ev,
+		method:         d.Text(piece(ev.Method)),
+		requestTarget:  probes.Text(piece(ev.RequestTarget)),
+		host:           d.Text(piece(ev.Host)),
+		remoteAddr:     d.Text(piece(ev.RemoteAddr)),
+		userAgent:      d.Text(piece(ev.UserAgent)),
+		forwarded:      d.Text(piece(ev.Forwarded)),
+		forwardedFor:   d.Text(piece(ev.ForwardedFor)),
+		forwardedProto: d.Text(piece(ev.ForwardedProto)),
+		forwardedHost:  d.Text(piece(ev.ForwardedHost)),
+		traceState:     probes.Text(piece(ev.TraceState)),
+		route:          route(d.Text(piece(ev.Route))),
+		panicText:      probes.Text(piece(ev.PanicText)),
+	}
+	span := probes.NewSpan(head, tracepb.Span_SPAN_KIND_SERVER, target)
+	d.fill(span, &r, target)
+	return span, nil
 }

@@ -183,6 +183,7 @@ const (
 	serverVarHeaderLayout          = "header_layout"
 	serverVarMuxMatchPoints        = "mux_match_points"
 	serverVarPanicArg              = "panic_arg"
+	serverVarPanicGoexit           = "panic_goexit"
 	serverVarPatternStr            = "pattern_str"
 	serverVarProbeIndex            = "probe_index"
 	serverVarRequestHeader         = "request_header"
@@ -283,6 +284,7 @@ type serverVariableSpecs struct {
 	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
 	MuxMatchPoints        *ebpf.VariableSpec `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.VariableSpec `ebpf:"panic_arg"`
+	PanicGoexit           *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	PatternStr            *ebpf.VariableSpec `ebpf:"pattern_str"`
 	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
 	RequestHeader         *ebpf.VariableSpec `ebpf:"request_header"`
@@ -360,6 +362,7 @@ type serverVariables struct {
 	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
 	MuxMatchPoints        *ebpf.Variable `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.Variable `ebpf:"panic_arg"`
+	PanicGoexit           *ebpf.Variable `ebpf:"panic_goexit"`
 	PatternStr            *ebpf.Variable `ebpf:"pattern_str"`
 	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
 	RequestHeader         *ebpf.Variable `ebpf:"request_header"`

@@ -7,13 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/remora-agent/remora/internal/promtext"
@@ -21,10 +17,10 @@ import (
 )
 
 const (
-	remora  = "bin/remora"
-	shopBin = "bin/shop"
-	users   = 4
-	visit   = 5 * time.Second
+	remora    = "bin/remora"
+	shopBin   = "bin/shop"
+	customers = 4
+	visit     = 5 * time.Second
 )
 
 func main() {
@@ -83,48 +79,6 @@ func traceVisit(shop *rig.Target) (sent int, page promtext.Page, err error) {
 		}
 	}
 	return sent, page, nil
-}
-
-// drive lets users walk through the shop until the visit is over, and returns how many requests they sent.
-func drive(url string) int {
-	var sent atomic.Int64
-	var group sync.WaitGroup
-	end := time.Now().Add(visit)
-	for user := 0; user < users; user++ {
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			time.Sleep(time.Duration(user) * 150 * time.Millisecond)
-			for step := user; time.Now().Before(end); step++ {
-				walk(url, user, step)
-				sent.Add(1)
-				time.Sleep(250 * time.Millisecond)
-			}
-		}()
-	}
-	group.Wait()
-	return int(sent.Load())
-}
-
-// walk is one step of a user: it looks, searches, buys.
-func walk(url string, user, step int) {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}} // never sends a request again
-	requests := []func() (*http.Response, error){
-		func() (*http.Response, error) { return client.Get(url + "/products") },
-		func() (*http.Response, error) { return client.Get(fmt.Sprintf("%s/products/%d", url, 1+(step*3)%9)) },
-		func() (*http.Response, error) { return client.Get(url + "/search?q=er&sort=price") },
-		func() (*http.Response, error) {
-			return client.Post(url+"/checkout", "application/json", strings.NewReader(`{"Product":3,"Quantity":1}`))
-		},
-		func() (*http.Response, error) { return client.Get(fmt.Sprintf("%s/products/%d", url, 1+step%8)) },
-		func() (*http.Response, error) { return client.Get(fmt.Sprintf("%s/recommendations/user%d", url, user)) },
-	}
-	resp, err := requests[step%len(requests)]()
-	if err != nil {
-		return // the bug in the recommendations
-	}
-	io.Copy(io.Discard, resp.Body)
-	resp.Body.Close()
 }
 
 // perRequest is a time per request, without the agent and with it.
