@@ -314,7 +314,9 @@ func TestErrors(t *testing.T) {
 			return err
 		}, "cannot attach serve_http to process"},
 		{"map", func() error { return loadBroken(a.runtime, bpf.InFlight{Map: "none"}, nil) }, `no map "none"`},
-		{"constant", func() error { return loadBroken(a.runtime, nethttp.Server().InFlight, map[string]any{"none": int64(1)}) }, `no constant "none"`},
+		{"constant", func() error {
+			return loadBroken(a.runtime, nethttp.Server().InFlight, map[string]any{"none": int64(1)})
+		}, `no constant "none"`},
 		{"size of a constant", func() error {
 			return loadBroken(a.runtime, nethttp.Server().InFlight, map[string]any{"request_method": uint8(1)})
 		}, `cannot set the constant "request_method"`},
