@@ -38,7 +38,7 @@ func textTypes() []string {
 
 // Panic is what was read of a panic.
 type Panic struct {
-	Type   string // of its value, "" if it has none or is not known
+	Type   string // of its value, "" if that is nil
 	Text   string // of a value of one of textTypes
 	Bounds *Bounds
 }

@@ -18,6 +18,8 @@ type Probe struct {
 	Spec     func() (*ebpf.CollectionSpec, error)
 	InFlight bpf.InFlight
 
+	// Programs are in the order of an operation. The last is attached first and detached last: otherwise operations would begin
+	// of which nobody sees the end.
 	Programs  []Program
 	Constants []Constant
 

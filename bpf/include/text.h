@@ -5,7 +5,7 @@
 #include "event.h"
 #include "go.h"
 
-#define TEXT_SIZE 2560
+#define TEXT_SIZE 3200 // at least what one event appends at most, so that long headers take no room from what comes later
 
 // A piece of the text.
 struct span_text {

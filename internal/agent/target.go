@@ -184,15 +184,18 @@ func (a *Agent) attachProbe(t *target, l *loaded, log *zap.Logger) {
 		return
 	}
 	first := len(t.attachments)
-	for _, program := range l.plan.Programs {
+	for _, program := range slices.Backward(l.plan.Programs) {
 		if program.Err != nil {
 			t.missing++
 			log.Info("a part of the probe is off", zap.String("program", program.Name), zap.Error(program.Err))
 			continue
 		}
 		if err := a.attachProgram(t, l, program); err != nil {
-			for _, at := range t.attachments[first:] {
+			for _, at := range slices.Backward(t.attachments[first:]) {
 				err = errors.Join(err, at.Close())
+			}
+			for _, trial := range l.trials {
+				err = errors.Join(err, trial.leave(t.id))
 			}
 			t.attachments = t.attachments[:first]
 			t.missing++
@@ -257,7 +260,7 @@ func (a *Agent) release(p process.Process) {
 
 func (a *Agent) detach(t *target) {
 	var errs []error
-	for _, at := range t.attachments {
+	for _, at := range slices.Backward(t.attachments) { // the beginning first
 		errs = append(errs, at.Close())
 	}
 	for _, l := range t.binary.probes {

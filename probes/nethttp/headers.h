@@ -14,6 +14,31 @@ static __always_inline struct go_string first_value(struct go_slice values)
 	return values.len ? read_string_header(values.ptr) : none;
 }
 
+// append_trace_state joins the lines of the header to one list. What would make it too long is left out whole: a list that is
+// cut in its middle says something else.
+static __always_inline struct span_text append_trace_state(struct text_area *t, struct go_slice lines)
+{
+	struct span_text all = {};
+
+	for (int i = 0; i < TRACE_STATE_LINES && i < lines.len; i++) {
+		struct go_string line = read_string_header(lines.ptr + i * sizeof(line));
+		if (!line.len)
+			continue;
+		if (line.len > TRACE_STATE_MAX || all.len + line.len > TRACE_STATE_MAX) {
+			count_loss(LOSS_TRUNCATED);
+			break;
+		}
+		if (all.len)
+			append_byte(t, ',');
+		struct span_text more = append(t, line, TRACE_STATE_MAX);
+		if (!all.len)
+			all = more;
+		else if (more.len)
+			all.len = more.off + more.len - all.off;
+	}
+	return all;
+}
+
 // keep_header keeps what a span needs of one header line.
 static __always_inline void keep_header(struct http_request *r, struct go_string name, struct go_slice values)
 {
@@ -28,14 +53,7 @@ static __always_inline void keep_header(struct http_request *r, struct go_string
 		r->traceparent = first_value(values);
 		r->traceparents = values.len;
 	} else if (n == 10 && w[0] == WORD('T', 'r', 'a', 'c', 'e', 's', 't', 'a') && w[1] == WORD('t', 'e', 0, 0, 0, 0, 0, 0)) {
-		struct span_text all = append(t, first_value(values), TRACE_STATE_MAX);
-		for (int i = 1; i < 4 && i < values.len; i++) { // several lines are one list
-			append_byte(t, ',');
-			struct span_text more = append(t, read_string_header(values.ptr + i * sizeof(struct go_string)), TRACE_STATE_MAX);
-			if (more.len)
-				all.len = more.off + more.len - all.off;
-		}
-		r->event.trace_state = all;
+		r->event.trace_state = append_trace_state(t, values);
 	} else if (n == 10 && w[0] == WORD('U', 's', 'e', 'r', '-', 'A', 'g', 'e') && w[1] == WORD('n', 't', 0, 0, 0, 0, 0, 0)) {
 		r->event.user_agent = append(t, first_value(values), USER_AGENT_MAX);
 	} else if (n == 9 && w[0] == WORD('F', 'o', 'r', 'w', 'a', 'r', 'd', 'e') && w[1] == WORD('d', 0, 0, 0, 0, 0, 0, 0)) {

@@ -124,7 +124,10 @@ func (d *decoder) panic(text []byte, target probes.Target) probes.Panic {
 	ev := &d.event.Panic
 	p := probes.Panic{Text: probes.Text(text)}
 	if ev.Type != 0 {
-		p.Type, _ = target.TypeName(ev.Type)
+		p.Type = "unknown"
+		if name, ok := target.TypeName(ev.Type); ok {
+			p.Type = name
+		}
 	}
 	if ev.Bounds != 0 {
 		p.Bounds = &probes.Bounds{X: ev.X, Y: ev.Y, Signed: ev.BoundsSigned != 0, Code: ev.BoundsCode}

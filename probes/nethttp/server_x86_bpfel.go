@@ -124,7 +124,7 @@ type serverHttpServerEvent struct {
 	Text           struct {
 		_    structs.HostLayout
 		Used uint16
-		Data [2560]uint8
+		Data [3200]uint8
 	}
 	_ [2]byte
 }

@@ -25,10 +25,10 @@ type request struct {
 	panic                                                  probes.Panic
 }
 
-// knownMethods follows the conventions: RFC 9110 and PATCH, unless the variable's list replaces them.
+// knownMethods follows the conventions: RFC 9110, PATCH and QUERY, unless the variable's list replaces them.
 func knownMethods(list string) []string {
 	if list == "" {
-		return []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE"}
+		return []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"}
 	}
 	methods := strings.Split(list, ",")
 	for i := range methods {
@@ -182,11 +182,8 @@ func (r *request) aborted() bool {
 func splitTarget(target string) (path, query string) {
 	if !strings.HasPrefix(target, "/") {
 		if _, rest, ok := strings.Cut(target, "://"); ok {
-			slash := strings.IndexAny(rest, "/?")
-			if slash < 0 {
-				return "/", ""
-			}
-			target = rest[slash:]
+			end := strings.IndexAny(rest+"/", "/?")            // of the authority
+			target = "/" + strings.TrimPrefix(rest[end:], "/") // an empty path is the root
 		} else if target != "*" {
 			return "", "" // CONNECT
 		}
