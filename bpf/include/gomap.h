@@ -8,7 +8,7 @@
 
 #define MAP_SLOTS 8 // slots of a group or bucket, both kinds
 #define MAP_GROUP_MAX 352 // bytes of a group that can be read: map[string][]string has 328 or 336
-#define MAP_MAX_GROUPS 256
+#define MAP_MAX_GROUPS 512
 #define MAP_SAME_SIZE_GROW 8 // a flag of runtime.hmap: the old buckets are as many
 
 struct go_map_layout {

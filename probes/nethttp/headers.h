@@ -98,12 +98,22 @@ __noinline int scan_group(__u64 target, __u64 goroutine)
 	return !walk_done(&r->walk);
 }
 
-static __always_inline void read_headers(const struct span_key *key, struct http_request *r, __u64 header)
+// read_headers walks the whole map, and parses the parent that it may have found. Global as well, for the same reason.
+__noinline int read_headers(__u64 target, __u64 goroutine)
 {
-	start_walk(&r->walk, header, &header_layout);
 	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
-		if (!scan_group(key->target, key->goroutine))
-			return;
+		if (!scan_group(target, goroutine))
+			return 0;
 	}
 	count_loss(LOSS_HEADERS);
+	return 0;
+}
+
+// read_parent parses the traceparent header: 1 if it names a valid parent.
+__noinline int read_parent(__u64 target, __u64 goroutine)
+{
+	struct span_key key = { .target = target, .goroutine = goroutine };
+	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+
+	return r && parse_traceparent(r->traceparent, r->buffer, &r->parent);
 }

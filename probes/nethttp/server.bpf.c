@@ -55,7 +55,8 @@ static __always_inline bool read_request(struct span_key *key, struct http_reque
 	r->event.host = append(t, REQUEST_STRING(host), HOST_MAX);
 	r->event.remote_addr = append(t, REQUEST_STRING(remote_addr), ADDR_MAX);
 	struct go_string target = REQUEST_STRING(uri);
-	read_headers(key, r, header);
+	start_walk(&r->walk, header, &header_layout);
+	read_headers(key->target, key->goroutine);
 	r->event.request_target = append(t, target, TARGET_MAX); // the longest last: the others always have room
 	return true;
 }
@@ -74,6 +75,10 @@ int serve_http(struct pt_regs *ctx)
 		count_loss(LOSS_UNSUPPORTED);
 		return 0;
 	}
+	if (!key.goroutine) {
+		count_loss(LOSS_READ);
+		return 0;
+	}
 	struct http_request *r = enter(&key);
 	if (!r)
 		return 0;
@@ -85,7 +90,7 @@ int serve_http(struct pt_regs *ctx)
 		count_loss(LOSS_READ);
 		return 0;
 	}
-	bool remote = r->traceparents == 1 && parse_traceparent(r->traceparent, r->buffer, &r->parent);
+	bool remote = r->traceparents == 1 && read_parent(key.target, key.goroutine);
 	bool yes = start_span(&r->event.head, remote ? &r->parent : NULL);
 	r->state = yes ? HTTP_SAMPLED : HTTP_UNSAMPLED;
 	return 0;
