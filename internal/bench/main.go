@@ -76,6 +76,7 @@ func run(o options) error {
 		}
 	}
 	result := b.result()
+	fmt.Fprintf(os.Stderr, "all measurements: alone %.3v, floor %.3v, traced %.3v\n", b.alone, b.floor, b.traced)
 	fmt.Print(result.markdown())
 	return result.write(o.json)
 }
@@ -93,6 +94,12 @@ func buildTarget() (string, error) {
 	return bin, nil
 }
 
+// series are the measurements of one kind.
+type series struct {
+	perRequest []float64 // microseconds
+	busy       []float64 // share of its CPU that the target used
+}
+
 // bench collects the measurements.
 type bench struct {
 	options
@@ -100,8 +107,7 @@ type bench struct {
 	offsets  []uint64
 	endpoint string // OTLP
 
-	alone, floor, traced []float64 // microseconds per request
-	busy                 []float64 // share of its CPU that the target used
+	alone, floor, traced series
 	spanCPU, resident    []float64 // the agent's: microseconds per span, bytes
 	spans, drops         float64
 }
@@ -120,8 +126,8 @@ func (b *bench) round() error {
 	return b.withAgent()
 }
 
-// measure adds the time per request of one measurement to a list.
-func (b *bench) measure(list *[]float64) error {
+// measure adds one measurement to a series.
+func (b *bench) measure(s *series) error {
 	if _, _, err := rig.Load(b.target.Addr, "/", b.conns, warmUp); err != nil {
 		return err
 	}
@@ -137,8 +143,8 @@ func (b *bench) measure(list *[]float64) error {
 	if err != nil {
 		return err
 	}
-	*list = append(*list, float64(took.Nanoseconds())/1e3/float64(n))
-	b.busy = append(b.busy, float64(after-before)/float64(took))
+	s.perRequest = append(s.perRequest, float64(took.Nanoseconds())/1e3/float64(n))
+	s.busy = append(s.busy, float64(after-before)/float64(took))
 	return nil
 }
 

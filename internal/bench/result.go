@@ -34,8 +34,8 @@ type result struct {
 func (b *bench) result() result {
 	r := result{
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(), Rounds: b.rounds,
-		AloneUS: median(b.alone), FloorUS: median(b.floor), AgentUS: median(b.traced),
-		BusyShare: slices.Min(b.busy), SpanCPUUS: median(b.spanCPU), ResidentMB: median(b.resident) / 1e6,
+		AloneUS: median(b.alone.perRequest), FloorUS: median(b.floor.perRequest), AgentUS: median(b.traced.perRequest),
+		BusyShare: min(median(b.alone.busy), median(b.floor.busy), median(b.traced.busy)), SpanCPUUS: median(b.spanCPU), ResidentMB: median(b.resident) / 1e6,
 		Spans: b.spans, Drops: b.drops,
 	}
 	r.FloorAddedUS, r.AgentAddedUS = r.FloorUS-r.AloneUS, r.AgentUS-r.AloneUS
@@ -74,7 +74,7 @@ func (r result) markdown() string {
 	fmt.Fprintf(&b, "| remora | %.1f | %.1f | **%.2f** |\n\n", r.AgentUS, r.AgentAddedUS, r.TimesFloor)
 	fmt.Fprintf(&b, "The agent itself: %.1f µs of CPU per span including OTLP, %.0f MB resident; %.0f spans, %.0f drops.\n", r.SpanCPUUS, r.ResidentMB, r.Spans, r.Drops)
 	if r.BusyShare < 0.95 {
-		fmt.Fprintf(&b, "\n**Not valid**: the target was busy only %.0f %% of the time, the load did not saturate it.\n", 100*r.BusyShare)
+		fmt.Fprintf(&b, "\n**Not valid**: the target was busy only %.0f %% of the time: the load does not saturate it, or something else runs on its CPU.\n", 100*r.BusyShare)
 	}
 	return b.String()
 }

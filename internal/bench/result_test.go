@@ -19,7 +19,9 @@ func TestMedian(t *testing.T) {
 func TestResult(t *testing.T) {
 	b := bench{
 		options: options{rounds: 1},
-		alone:   []float64{10}, floor: []float64{30}, traced: []float64{32}, busy: []float64{0.99, 0.5},
+		alone:   series{[]float64{10}, []float64{0.99}},
+		floor:   series{[]float64{30}, []float64{1}},
+		traced:  series{[]float64{32}, []float64{0.5}},
 		spanCPU: []float64{5}, resident: []float64{20e6}, spans: 100,
 	}
 	r := b.result()
