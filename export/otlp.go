@@ -26,11 +26,12 @@ type otlp struct {
 	endpoint string        // for messages
 	timeout  time.Duration // for one batch, retries included
 	status   *lastStatus   // nil for gRPC, whose errors tell the status
+	wire     *wire
 }
 
 // newOTLP starts the client that the configuration asks for.
 func newOTLP(cfg Config) (*otlp, error) {
-	o := &otlp{endpoint: cfg.otlp.endpoint, timeout: cfg.ExportTimeout}
+	o := &otlp{endpoint: cfg.otlp.endpoint, timeout: cfg.ExportTimeout, wire: newWire()}
 	if cfg.otlp.protocol == protocolGRPC {
 		o.client = otlptracegrpc.NewClient(grpcOptions(cfg)...)
 	} else {
@@ -71,7 +72,11 @@ func (o *otlp) send(ctx context.Context, batch []item) outcome {
 	if o.status != nil {
 		o.status.code.Store(0)
 	}
-	err := o.client.UploadTraces(ctx, group(batch))
+	prepared, err := o.wire.batch(batch)
+	if err != nil {
+		return outcome{failed: len(batch), err: err}
+	}
+	err = o.client.UploadTraces(ctx, group(prepared))
 	if err == nil {
 		return outcome{exported: len(batch)}
 	}

@@ -18,7 +18,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -248,22 +247,6 @@ func TestAddAfterShutdown(t *testing.T) {
 	}
 	p.Add(shop, netHTTP, testSpans(2)...)
 	checkStats(t, p, 3, 1)
-}
-
-func TestAddMendsInvalidUTF8(t *testing.T) {
-	rec := newReceiver(t, nil)
-	p := newObserved(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": rec.URL})
-	bad, want := testSpan(1), testSpan(1)
-	bad.Name, want.Name = "GET \xff", "GET \uFFFD"
-	bad.Attributes[2].Value = &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: "/a\xffb"}}
-	want.Attributes[2] = stringAttribute("url.path", "/a\uFFFDb")
-	p.Add(shop, netHTTP, bad)
-	if err := p.Shutdown(within(t, 5*time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]*tracepb.Span{want}, rec.received[0].ScopeSpans[0].Spans, protocmp.Transform()); diff != "" {
-		t.Errorf("received (-want +got):\n%s", diff)
-	}
 }
 
 // TestOTLPSchemeDecidesTLS holds the clients to the specification: the endpoint's scheme goes before INSECURE, and the

@@ -110,12 +110,9 @@ func start(cfg Config, o options, destinations map[string]destination) *Pipeline
 }
 
 // Add hands over finished spans of one resource and scope. It never blocks: what does not fit a queue is dropped and
-// counted. The messages belong to the pipeline from then on and must not be changed; strings that are not UTF-8, which
-// OTLP cannot carry, are mended first. Resources and scopes are grouped by pointer, so hand over the same ones each time.
+// counted. The messages must not be changed from then on, and their strings must be valid UTF-8: protobuf refuses a whole
+// batch for one bad byte in it. Resources and scopes are grouped by pointer, so hand over the same ones each time.
 func (p *Pipeline) Add(res *resourcepb.Resource, scope *commonpb.InstrumentationScope, spans ...*tracepb.Span) {
-	for _, span := range spans {
-		mend(span)
-	}
 	for _, q := range p.queues {
 		q.add(res, scope, spans)
 	}

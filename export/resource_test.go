@@ -21,7 +21,7 @@ func text(r *resourcepb.Resource) []string {
 
 func testIdentity() Identity {
 	return Identity{
-		PID: 42, StartTime: time.Unix(1_700_000_000, 123), ExecutablePath: "/srv/bin/shop (deleted)",
+		PID: 42, StartTime: time.Unix(1_700_000_000, 123), ExecutablePath: "/srv/bin/shop (deleted)", Command: "/srv/bin/shop",
 		GoVersion: "go1.26.8", ModulePath: "example.com/shop", ModuleVersion: "v1.2.3",
 		ContainerID: "c0ffee", HostName: "node-1",
 	}

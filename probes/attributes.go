@@ -1,49 +1,84 @@
 package probes
 
-import commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+import (
+	"strings"
 
-// Attributes collects a span's attributes. All of a span are one allocation, not three each.
-type Attributes struct {
-	slots []slot
-	list  []*commonpb.KeyValue
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+)
+
+// Cache keeps texts and attributes that come again and again, such as http.request.method=GET, so that thousands of spans
+// share one. It belongs to one decoder. What is unlikely to come again should pass it by: see Attribute.
+//
+// Spans that share an attribute must not be changed.
+type Cache struct {
+	texts map[string]string
+	attrs map[attribute]*commonpb.KeyValue
+	ints  map[number]*commonpb.KeyValue
 }
 
-type slot struct {
-	kv    commonpb.KeyValue
-	value commonpb.AnyValue
-	str   commonpb.AnyValue_StringValue
-	num   commonpb.AnyValue_IntValue
+type attribute struct{ key, value string }
+
+type number struct {
+	key   string
+	value int64
 }
 
-// NewAttributes has room for n attributes; more are allowed.
-func NewAttributes(n int) *Attributes {
-	return &Attributes{slots: make([]slot, n), list: make([]*commonpb.KeyValue, 0, n)}
+// cacheMax bounds each map; a full one starts anew.
+const cacheMax = 2048
+
+// NewCache returns an empty cache.
+func NewCache() *Cache {
+	return &Cache{texts: map[string]string{}, attrs: map[attribute]*commonpb.KeyValue{}, ints: map[number]*commonpb.KeyValue{}}
 }
 
-func (a *Attributes) next(key string) *slot {
-	if len(a.slots) == 0 {
-		a.slots = make([]slot, 4)
+// Text returns bytes of an event as text.
+func (c *Cache) Text(data []byte) string {
+	if len(data) == 0 {
+		return ""
 	}
-	s := &a.slots[0]
-	a.slots = a.slots[1:]
-	s.kv.Key, s.kv.Value = key, &s.value
-	a.list = append(a.list, &s.kv)
+	if s, ok := c.texts[string(data)]; ok {
+		return s
+	}
+	if len(c.texts) >= cacheMax {
+		clear(c.texts)
+	}
+	s := Text(data)
+	c.texts[string(data)] = s
 	return s
 }
 
-// String adds a text attribute.
-func (a *Attributes) String(key, value string) {
-	s := a.next(key)
-	s.str.StringValue = value
-	s.value.Value = &s.str
+// String returns a text attribute.
+func (c *Cache) String(key, value string) *commonpb.KeyValue {
+	k := attribute{key, value}
+	if kv, ok := c.attrs[k]; ok {
+		return kv
+	}
+	if len(c.attrs) >= cacheMax {
+		clear(c.attrs)
+	}
+	kv := Attribute(key, value)
+	c.attrs[k] = kv
+	return kv
 }
 
-// Int adds a number.
-func (a *Attributes) Int(key string, value int64) {
-	s := a.next(key)
-	s.num.IntValue = value
-	s.value.Value = &s.num
+// Int returns a number attribute.
+func (c *Cache) Int(key string, value int64) *commonpb.KeyValue {
+	k := number{key, value}
+	if kv, ok := c.ints[k]; ok {
+		return kv
+	}
+	if len(c.ints) >= cacheMax {
+		clear(c.ints)
+	}
+	kv := &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_IntValue{IntValue: value}}}
+	c.ints[k] = kv
+	return kv
 }
 
-// List returns what was added, in that order.
-func (a *Attributes) List() []*commonpb.KeyValue { return a.list }
+// Text returns bytes of an event as valid UTF-8: what is none becomes U+FFFD.
+func Text(data []byte) string { return strings.ToValidUTF8(string(data), "\uFFFD") }
+
+// Attribute returns a text attribute of its own.
+func Attribute(key, value string) *commonpb.KeyValue {
+	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
+}

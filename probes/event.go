@@ -2,7 +2,6 @@ package probes
 
 import (
 	"fmt"
-	"strings"
 	"unsafe"
 
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -21,13 +20,13 @@ func Event[T any](dst *T, event []byte, fixed uintptr) error {
 	return nil
 }
 
-// Text returns length bytes of an event's text from at, as valid UTF-8; a piece that points outside is empty.
-func Text(data []byte, at, length uint16) string {
+// Piece returns length bytes of an event's text from at; what points outside is empty.
+func Piece(data []byte, at, length uint16) []byte {
 	off, end := int(at), int(at)+int(length)
-	if end > len(data) || off == end {
-		return ""
+	if end > len(data) {
+		return nil
 	}
-	return strings.ToValidUTF8(string(data[off:end]), "\uFFFD")
+	return data[off:end]
 }
 
 // The upper bits of a span's flags:
@@ -40,16 +39,18 @@ const (
 // NewSpan makes a span of an event's head: IDs, parent, flags and times.
 func NewSpan(h *bpf.SpanHead, kind tracepb.Span_SpanKind, target Target) *tracepb.Span {
 	start, end := target.Interval(h.Start, h.End)
+	ids := make([]byte, 0, len(h.TraceId)+len(h.SpanId)+len(h.ParentId)) // one allocation for the three
+	ids = append(append(append(ids, h.TraceId[:]...), h.SpanId[:]...), h.ParentId[:]...)
 	s := &tracepb.Span{
-		TraceId:           append([]byte(nil), h.TraceId[:]...),
-		SpanId:            append([]byte(nil), h.SpanId[:]...),
+		TraceId:           ids[:16:16],
+		SpanId:            ids[16:24:24],
 		Kind:              kind,
 		Flags:             uint32(h.TraceFlags) | flagsHasIsRemote,
 		StartTimeUnixNano: start,
 		EndTimeUnixNano:   end,
 	}
 	if h.ParentId != [8]uint8{} {
-		s.ParentSpanId = append([]byte(nil), h.ParentId[:]...)
+		s.ParentSpanId = ids[24:]
 	}
 	if h.RemoteParent != 0 {
 		s.Flags |= flagsIsRemote

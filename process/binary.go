@@ -6,6 +6,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -128,6 +129,9 @@ func (b *Binary) load() (err error) {
 	}
 	b.readBuildInfo()
 	b.md, err = findModuledata(b.image)
+	if err == nil && !b.hasFunctionName("runtime.mallocgc") {
+		err = fmt.Errorf("%w: its functions have no names; rebuild it without obfuscation", ErrGarbled)
+	}
 	b.image.release()
 	if err == nil {
 		return nil
@@ -142,7 +146,10 @@ func (b *Binary) load() (err error) {
 }
 
 // Close releases the mapping. Nothing that the methods return refers to it.
+// Afterwards they find nothing.
 func (b *Binary) Close() error {
+	b.md = moduledata{}
+	b.typeIndex = typeIndex{seed: maphash.MakeSeed()}
 	return b.image.close()
 }
 

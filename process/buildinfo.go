@@ -16,7 +16,7 @@ type Module struct {
 }
 
 // buildInfoMagic starts the build info, which the linker aligns to 16 bytes:
-// https://github.com/golang/go/blob/go1.26.0/src/debug/buildinfo/buildinfo.go#L57
+// https://github.com/golang/go/blob/go1.26.8/src/debug/buildinfo/buildinfo.go#L58
 const (
 	buildInfoMagic    = "\xff Go buildinf:"
 	buildInfoAlign    = 16

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 )
 
-// typeKind is abi.Kind: https://github.com/golang/go/blob/go1.26.0/src/internal/abi/type.go#L48
+// typeKind is abi.Kind: https://github.com/golang/go/blob/go1.26.8/src/internal/abi/type.go#L49
 type typeKind uint8
 
 const (
@@ -15,7 +15,6 @@ const (
 	kindMap           typeKind = 21
 	kindPointer       typeKind = 22
 	kindSlice         typeKind = 23
-	kindString        typeKind = 24
 	kindStruct        typeKind = 25
 	kindUnsafePointer typeKind = 26
 
@@ -49,7 +48,7 @@ const (
 //	size 0, ptrdata 8, hash 16, tflag 20, align 21, fieldAlign 22, kind 23,
 //	equal 24, gcdata 32, str int32 40, ptrToThis int32 44
 //
-// https://github.com/golang/go/blob/go1.26.0/src/internal/abi/type.go#L20
+// https://github.com/golang/go/blob/go1.26.8/src/internal/abi/type.go#L20
 type descriptor struct {
 	addr      uint64
 	size      uint64 // of a value, bytes
@@ -96,7 +95,7 @@ func powerOfTwo(n byte) bool { return n != 0 && n&(n-1) == 0 }
 
 // name reads the abi.Name at addr: a byte of flags, a varint length, the text.
 // The text is part of the mapping.
-// https://github.com/golang/go/blob/go1.26.0/src/internal/abi/type.go#L550
+// https://github.com/golang/go/blob/go1.26.8/src/internal/abi/type.go#L590
 func (md *moduledata) name(im *image, addr uint64) (text []byte, flags byte, ok bool) {
 	if addr < md.types || addr >= md.etypes {
 		return nil, 0, false

@@ -12,7 +12,7 @@ import (
 
 // functabEntry is the size of runtime.functab: the offset of the code from
 // text, then the offset of the _func record in pclntable:
-// https://github.com/golang/go/blob/go1.26.0/src/runtime/symtab.go#L578
+// https://github.com/golang/go/blob/go1.26.8/src/runtime/symtab.go#L580
 const functabEntry = 8
 
 // maxMatches bounds the functions that Functions returns for one key.
@@ -30,7 +30,8 @@ type Function struct {
 // the same name, and so has a vendored copy. Names are spelled as in a stack
 // trace ("net/http.(*conn).serve", "main.main.func1"). A name that ends in "*"
 // stands for all that begin with what precedes it; the pattern is the result's
-// key. Names without code are absent from the result.
+// key. Names without code are absent from the result, which is nil if the file
+// was truncated meanwhile.
 //
 // One call walks all functions of the executable once, some milliseconds in a
 // large one: ask for everything in one call.
@@ -79,7 +80,7 @@ func (b *Binary) FunctionAt(addr uint64) (f Function, ok bool) {
 // has no code of its own for it: every call was inlined, and there is nothing
 // to attach a probe to.
 func (b *Binary) InlinedOnly(name string) bool {
-	return b.hasFunctionName(name) && len(b.Functions(name)[name]) == 0
+	return name != "" && b.hasFunctionName(name) && len(b.Functions(name)[name]) == 0
 }
 
 func (b *Binary) hasFunctionName(name string) (has bool) {
@@ -120,7 +121,7 @@ func (md *moduledata) entry(i int) uint64 {
 
 // nameOffset returns the position of the i-th function's name in funcnametab:
 // the second 32-bit word of its _func record:
-// https://github.com/golang/go/blob/go1.26.0/src/runtime/runtime2.go#L1060
+// https://github.com/golang/go/blob/go1.26.8/src/runtime/runtime2.go#L1072
 func (md *moduledata) nameOffset(i int) uint32 {
 	const unnamed = ^uint32(0)
 	record := uint64(binary.LittleEndian.Uint32(md.functab[i*functabEntry+4:]))

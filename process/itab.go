@@ -8,7 +8,7 @@ import (
 
 // itab is an abi.ITab in the executable: interface type 0, concrete type 8,
 // hash 16, methods 24.
-// https://github.com/golang/go/blob/go1.26.0/src/internal/abi/iface.go#L14
+// https://github.com/golang/go/blob/go1.26.8/src/internal/abi/iface.go#L14
 type itab struct {
 	addr            uint64
 	iface, concrete uint64 // descriptors' addresses
@@ -72,7 +72,7 @@ func (b *Binary) itabAt(addr uint64) (itab, bool) {
 
 // itabSize is abi.ITab.Size of Go 1.27: one word per method, and a single one
 // if the type does not implement the interface, which a zero first word says.
-// https://github.com/golang/go/blob/go1.27.0/src/internal/abi/iface.go#L25
+// https://github.com/golang/go/blob/go1.27.4/src/internal/abi/iface.go#L25
 func (b *Binary) itabSize(t itab) uint64 {
 	const header = 24
 	methods := uint64(1)

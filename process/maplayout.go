@@ -3,7 +3,6 @@ package process
 import (
 	"fmt"
 	"runtime/debug"
-	"strings"
 )
 
 // MapSlots is the number of entries in a group of a Swiss map and in a bucket
@@ -51,10 +50,7 @@ type MapLayout struct {
 // Map("net/http.Header"). The error wraps ErrNoType or ErrNoField.
 //
 // The entries are described by the map type's own group or bucket descriptor.
-// The headers come from the descriptors of the runtime's structs, where the
-// executable has them, else from the layout that the compiler itself hard-codes:
-// https://github.com/golang/go/blob/go1.26.0/src/cmd/compile/internal/reflectdata/map.go#L115
-// https://github.com/golang/go/blob/go1.23.0/src/cmd/compile/internal/reflectdata/reflect.go#L183
+// The headers come from the descriptors of the runtime's structs.
 func (b *Binary) Map(typ string) (m MapLayout, err error) {
 	defer b.image.recoverFault(debug.SetPanicOnFault(true), &err)
 	d, ok := b.typeNamed(typ)
@@ -72,7 +68,9 @@ func (b *Binary) Map(typ string) (m MapLayout, err error) {
 	}
 	m.KeyIndirect = m.KeySize != key.size
 	m.ElemIndirect = m.ElemSize != elem.size
-	b.readMapHeader(&m)
+	if err := b.readMapHeader(&m); err != nil {
+		return MapLayout{}, err
+	}
 	return m, nil
 }
 
@@ -122,28 +120,35 @@ func (b *Binary) fieldsByName(d descriptor) map[string]field {
 }
 
 // readMapHeader fills in the offsets of the runtime's own structs.
-func (b *Binary) readMapHeader(m *MapLayout) {
-	offset := func(typ, path string, otherwise uint64) uint64 {
-		if d, ok := b.typeNamed(typ); ok {
-			if p, ok := b.resolve(d, strings.Split(path, ".")); ok && len(p.Offsets) == 1 {
-				return p.Offsets[0]
-			}
-		}
-		return otherwise
+func (b *Binary) readMapHeader(m *MapLayout) error {
+	header, offsets := "runtime.hmap", map[string]*uint64{
+		"count": &m.Count, "flags": &m.Flags, "B": &m.B, "buckets": &m.Buckets, "oldbuckets": &m.OldBuckets,
 	}
 	if m.Swiss {
-		const header, table = "internal/runtime/maps.Map", "internal/runtime/maps.table"
-		m.Count = offset(header, "used", 0)
-		m.DirPtr = offset(header, "dirPtr", 16)
-		m.DirLen = offset(header, "dirLen", 24)
-		m.Groups = offset(table, "groups.data", 16)
-		m.LengthMask = offset(table, "groups.lengthMask", 24)
-		return
+		header, offsets = "internal/runtime/maps.Map", map[string]*uint64{
+			"used": &m.Count, "dirPtr": &m.DirPtr, "dirLen": &m.DirLen,
+		}
+		if err := b.readOffsets("internal/runtime/maps.table", map[string]*uint64{
+			"groups.data": &m.Groups, "groups.lengthMask": &m.LengthMask,
+		}); err != nil {
+			return err
+		}
 	}
-	const header = "runtime.hmap"
-	m.Count = offset(header, "count", 0)
-	m.Flags = offset(header, "flags", 8)
-	m.B = offset(header, "B", 9)
-	m.Buckets = offset(header, "buckets", 16)
-	m.OldBuckets = offset(header, "oldbuckets", 24)
+	return b.readOffsets(header, offsets)
+}
+
+// readOffsets sets each offset to that of the field with its name.
+func (b *Binary) readOffsets(typ string, offsets map[string]*uint64) error {
+	for path, to := range offsets {
+		p, err := b.Field(typ, path)
+		if err != nil {
+			return err
+		}
+		offset, ok := p.Inline()
+		if !ok {
+			return fmt.Errorf("%w: %s.%s lies behind a pointer in %s", ErrNoField, typ, path, b.Path)
+		}
+		*to = offset
+	}
+	return nil
 }

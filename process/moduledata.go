@@ -2,6 +2,7 @@ package process
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -9,7 +10,7 @@ import (
 
 // moduledata is what this package needs of runtime.moduledata, the runtime's
 // directory of the executable:
-// https://github.com/golang/go/blob/go1.26.0/src/runtime/symtab.go#L402
+// https://github.com/golang/go/blob/go1.26.8/src/runtime/symtab.go#L402
 //
 // Its fields from etext on moved with Go 1.20, 1.26 and 1.27; see
 // [moduledataLayouts].
@@ -74,10 +75,16 @@ const (
 
 // findModuledata tries the references to everything that looks like a function
 // table, in the order of likelihood, and returns the first that validates.
-func findModuledata(im *image) (moduledata, error) {
-	md, err := moduledataOf(im, im.pclntabSections())
-	if err != nil {
-		md, err = moduledataOf(im, im.scanPclntabs())
+func findModuledata(im *image) (md moduledata, err error) {
+	data := func(s *segment) bool { return !s.executable() }
+	for _, find := range []func() []uint64{
+		im.pclntabSections,
+		func() []uint64 { return im.scanPclntabs(data) },
+		func() []uint64 { return im.scanPclntabs((*segment).executable) },
+	} {
+		if md, err = moduledataOf(im, find()); err == nil || errors.Is(err, ErrUnsupported) {
+			break
+		}
 	}
 	return md, err
 }

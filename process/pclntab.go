@@ -3,7 +3,7 @@ package process
 import "encoding/binary"
 
 // The magic numbers of the function table's header:
-// https://github.com/golang/go/blob/go1.26.0/src/internal/abi/symtab.go#L9
+// https://github.com/golang/go/blob/go1.26.8/src/internal/abi/symtab.go#L12
 const (
 	pclntabGo116 = 0xfffffffa // Go 1.16, 1.17: unsupported
 	pclntabGo118 = 0xfffffff0 // Go 1.18, 1.19
@@ -17,7 +17,7 @@ const maxPclntabs = 16
 // pclntabHeader reports whether word, the first of a header, can start one, and
 // its magic. The word is magic, two zero bytes, the instruction size quantum
 // (1 or 4) and the pointer size:
-// https://github.com/golang/go/blob/go1.26.0/src/runtime/symtab.go#L376
+// https://github.com/golang/go/blob/go1.26.8/src/runtime/symtab.go#L376
 func pclntabHeader(word uint64) (magic uint32, ok bool) {
 	magic = uint32(word)
 	quantum := byte(word >> 48)
@@ -45,13 +45,12 @@ func (im *image) pclntabSections() (found []uint64) {
 	return found
 }
 
-// scanPclntabs returns the addresses of whatever looks like a function table.
-// The scan is needed without section headers, and for externally linked
+// scanPclntabs returns the addresses of whatever looks like a function table in
+// the segments that match. The scan is needed without section headers, and for externally linked
 // position-independent executables up to Go 1.25, which have the table amid
 // .data.rel.ro.
-func (im *image) scanPclntabs() (found []uint64) {
-	anywhere := func(*segment) bool { return true }
-	for addr, chunk := range im.chunks(anywhere) {
+func (im *image) scanPclntabs(match func(*segment) bool) (found []uint64) {
+	for addr, chunk := range im.chunks(match) {
 		for at := 0; at+wordSize <= len(chunk); at += wordSize {
 			if _, ok := pclntabHeader(binary.LittleEndian.Uint64(chunk[at:])); !ok {
 				continue

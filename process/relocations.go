@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"iter"
+	"math"
 	"slices"
 	"sort"
 )
@@ -12,24 +13,26 @@ import (
 // relaSize is the size of an Elf64_Rela: offset, info, addend.
 const relaSize = 24
 
-// maxStrayRelocations bounds the memory spent on a relocation table that is not
-// sorted (16 bytes each).
-const maxStrayRelocations = 1 << 20
+// maxStrays bounds the memory spent on a relocation table that is not sorted
+// (8 bytes each); a program of 700 MB has about 3 million entries.
+const maxStrays = 4 << 20
 
 // relocations finds the value that the dynamic loader gives a word of a
 // position-independent executable loaded at address 0: the addend of its
 // R_*_RELATIVE entry in DT_RELA. Words listed in DT_RELR hold their addend in
 // place and need no entry here.
 //
-// Linkers sort the relative entries by address and put them first; that part of
-// the table is searched where it lies. Whatever does not fit the order is kept
-// in a sorted copy.
+// GNU ld and lld sort the relative entries by address and put them first; that
+// part of the table is searched where it lies. The rest, which from Go's own
+// linker is nearly all, is kept in a sorted copy.
 type relocations struct {
 	sorted []byte // Elf64_Rela entries, ascending by offset
-	stray  []relocation
+	strays []stray
 }
 
-type relocation struct{ addr, value uint64 }
+// stray is a relocation in half the space: a position-independent executable
+// starts at address 0 and is far smaller than 4 GiB.
+type stray struct{ addr, value uint32 }
 
 func newRelocations(im *image) relocations {
 	le := binary.LittleEndian
@@ -38,22 +41,26 @@ func newRelocations(im *image) relocations {
 		relative = uint32(elf.R_AARCH64_RELATIVE)
 	}
 	table := relaTable(im)
-	var r relocations
-	last, inOrder := uint64(0), true
-	for i := 0; i+relaSize <= len(table); i += relaSize {
-		offset := le.Uint64(table[i:])
-		isRelative := le.Uint32(table[i+8:]) == relative
-		if inOrder && isRelative && offset >= last {
-			last = offset
-			r.sorted = table[:i+relaSize]
-			continue
+	r := relocations{sorted: table[:0]}
+	last := uint64(0)
+	for ; len(table) >= relaSize; table = table[relaSize:] {
+		offset := le.Uint64(table)
+		if le.Uint32(table[8:]) != relative || offset < last {
+			break
 		}
-		inOrder = false
-		if isRelative && len(r.stray) < maxStrayRelocations {
-			r.stray = append(r.stray, relocation{offset, le.Uint64(table[i+16:])})
+		last = offset
+		r.sorted = r.sorted[:len(r.sorted)+relaSize]
+	}
+	if len(table) >= relaSize {
+		r.strays = make([]stray, 0, min(len(table)/relaSize, maxStrays))
+	}
+	for ; len(table) >= relaSize && len(r.strays) < maxStrays; table = table[relaSize:] {
+		addr, value := le.Uint64(table), le.Uint64(table[16:])
+		if le.Uint32(table[8:]) == relative && max(addr, value) <= math.MaxUint32 {
+			r.strays = append(r.strays, stray{uint32(addr), uint32(value)})
 		}
 	}
-	slices.SortFunc(r.stray, func(a, b relocation) int { return cmp.Compare(a.addr, b.addr) })
+	slices.SortFunc(r.strays, func(a, b stray) int { return cmp.Compare(a.addr, b.addr) })
 	return r
 }
 
@@ -84,11 +91,14 @@ func (r *relocations) lookup(addr uint64) (uint64, bool) {
 	if i < n && le.Uint64(r.sorted[i*relaSize:]) == addr {
 		return le.Uint64(r.sorted[i*relaSize+16:]), true
 	}
-	i, ok := slices.BinarySearchFunc(r.stray, addr, func(e relocation, addr uint64) int { return cmp.Compare(e.addr, addr) })
-	if ok {
-		return r.stray[i].value, true
+	if addr > math.MaxUint32 {
+		return 0, false
 	}
-	return 0, false
+	i, ok := slices.BinarySearchFunc(r.strays, uint32(addr), func(e stray, addr uint32) int { return cmp.Compare(e.addr, addr) })
+	if !ok {
+		return 0, false
+	}
+	return uint64(r.strays[i].value), true
 }
 
 // targets yields the address of every relocated word whose value is wanted.
@@ -100,8 +110,8 @@ func (r *relocations) targets(wanted []uint64) iter.Seq[uint64] {
 				return
 			}
 		}
-		for _, e := range r.stray {
-			if slices.Contains(wanted, e.value) && !yield(e.addr) {
+		for _, e := range r.strays {
+			if slices.Contains(wanted, uint64(e.value)) && !yield(uint64(e.addr)) {
 				return
 			}
 		}

@@ -37,7 +37,7 @@ func (b *Binary) listedTypes() iter.Seq[uint64] {
 			}
 		}
 		// Go 1.27: the descriptors stand in a row behind one word; see
-		// https://github.com/golang/go/blob/go1.27.0/src/runtime/type.go#L507
+		// https://github.com/golang/go/blob/go1.27.4/src/runtime/type.go#L507
 		for addr, end := md.types+wordSize, md.types+md.typedescs; addr < end; {
 			d, ok := md.descriptor(b.image, addr)
 			if !ok {
@@ -53,7 +53,7 @@ func (b *Binary) listedTypes() iter.Seq[uint64] {
 }
 
 // fullSize is abi.Type.DescriptorSize: the descriptor with all that follows it.
-// https://github.com/golang/go/blob/go1.27.0/src/internal/abi/type.go#L750
+// https://github.com/golang/go/blob/go1.27.4/src/internal/abi/type.go#L750
 func (md *moduledata) fullSize(im *image, d descriptor) uint64 {
 	const methodSize, imethodSize = 16, 8
 	uncommon := md.uncommonOffset(im, d)

@@ -79,29 +79,40 @@ func Server() probes.Probe {
 const fixed = unsafe.Offsetof(serverHttpServerEvent{}.Text) + unsafe.Offsetof(serverHttpServerEvent{}.Text.Data)
 
 func newServerDecoder(getenv func(string) string) (probes.Decoder, error) {
-	methods := knownMethods(getenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"))
-	var ev serverHttpServerEvent
-	return func(head *bpf.SpanHead, event []byte, target probes.Target) (*tracepb.Span, error) {
-		if err := probes.Event(&ev, event, fixed); err != nil {
-			return nil, fmt.Errorf("cannot decode a net/http server event: %w", err)
-		}
-		data := ev.Text.Data[:min(len(ev.Text.Data), len(event)-int(fixed), int(ev.Text.Used))]
-		text := func(t serverSpanText) string { return probes.Text(data, t.Off, t.Len) }
-		span := probes.NewSpan(head, tracepb.Span_SPAN_KIND_SERVER, target)
-		r := request{
-			event:         &ev,
-			method:        text(ev.Method),
-			requestTarget: text(ev.RequestTarget),
-			host:          text(ev.Host),
-			remoteAddr:    text(ev.RemoteAddr),
-			userAgent:     text(ev.UserAgent),
-			forwarded:     text(ev.Forwarded), forwardedFor: text(ev.ForwardedFor),
-			forwardedProto: text(ev.ForwardedProto), forwardedHost: text(ev.ForwardedHost),
-			traceState: text(ev.TraceState),
-			route:      route(text(ev.Route)),
-			panicText:  text(ev.PanicText),
-		}
-		r.fill(span, methods, target)
-		return span, nil
-	}, nil
+	d := decoder{Cache: probes.NewCache(), methods: knownMethods(getenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"))}
+	return d.decode, nil
+}
+
+// decoder makes spans of events, one at a time.
+type decoder struct {
+	*probes.Cache
+	methods []string
+	event   serverHttpServerEvent // the one at hand
+}
+
+func (d *decoder) decode(head *bpf.SpanHead, event []byte, target probes.Target) (*tracepb.Span, error) {
+	ev := &d.event
+	if err := probes.Event(ev, event, fixed); err != nil {
+		return nil, fmt.Errorf("cannot decode a net/http server event: %w", err)
+	}
+	data := ev.Text.Data[:min(len(ev.Text.Data), len(event)-int(fixed), int(ev.Text.Used))]
+	piece := func(t serverSpanText) []byte { return probes.Piece(data, t.Off, t.Len) }
+	r := request{
+		event:          ev,
+		method:         d.Text(piece(ev.Method)),
+		requestTarget:  probes.Text(piece(ev.RequestTarget)),
+		host:           d.Text(piece(ev.Host)),
+		remoteAddr:     d.Text(piece(ev.RemoteAddr)),
+		userAgent:      d.Text(piece(ev.UserAgent)),
+		forwarded:      d.Text(piece(ev.Forwarded)),
+		forwardedFor:   d.Text(piece(ev.ForwardedFor)),
+		forwardedProto: d.Text(piece(ev.ForwardedProto)),
+		forwardedHost:  d.Text(piece(ev.ForwardedHost)),
+		traceState:     probes.Text(piece(ev.TraceState)),
+		route:          route(d.Text(piece(ev.Route))),
+		panicText:      probes.Text(piece(ev.PanicText)),
+	}
+	span := probes.NewSpan(head, tracepb.Span_SPAN_KIND_SERVER, target)
+	d.fill(span, &r, target)
+	return span, nil
 }

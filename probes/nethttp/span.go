@@ -6,8 +6,10 @@ import (
 	"strconv"
 	"strings"
 
+	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/remora-agent/remora/probes"
@@ -35,48 +37,73 @@ func knownMethods(list string) []string {
 
 // fill writes the request into the span by the stable conventions for HTTP servers:
 // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
-func (r *request) fill(span *tracepb.Span, methods []string, target probes.Target) {
-	a := probes.NewAttributes(16)
-	name := r.method
-	if slices.Contains(methods, r.method) {
-		a.String(string(semconv.HTTPRequestMethodKey), r.method)
+func (d *decoder) fill(span *tracepb.Span, r *request, target probes.Target) {
+	a := attributes{Cache: d.Cache, list: make([]*commonpb.KeyValue, 0, 16)}
+	span.Name = r.method
+	if slices.Contains(d.methods, r.method) {
+		a.text(semconv.HTTPRequestMethodKey, r.method)
 	} else {
-		name = "HTTP"
-		a.String(string(semconv.HTTPRequestMethodKey), "_OTHER")
-		a.String(string(semconv.HTTPRequestMethodOriginalKey), r.method)
+		span.Name = "HTTP"
+		a.text(semconv.HTTPRequestMethodKey, "_OTHER")
+		a.text(semconv.HTTPRequestMethodOriginalKey, r.method)
 	}
-	span.Name = name
 	if r.route != "" {
-		span.Name = name + " " + r.route
-		a.String(string(semconv.HTTPRouteKey), r.route)
+		span.Name += " " + r.route
+		a.text(semconv.HTTPRouteKey, r.route)
 	}
 	path, query := splitTarget(r.requestTarget)
 	forwarded := parseForwarded(r.forwarded)
-	a.String(string(semconv.URLPathKey), path)
+	a.own(semconv.URLPathKey, path)
 	if query != "" {
-		a.String(string(semconv.URLQueryKey), redactQuery(query))
+		a.own(semconv.URLQueryKey, redactQuery(query))
 	}
-	a.String(string(semconv.URLSchemeKey), r.scheme(forwarded))
-	if address, port := splitHostPort(first(forwarded.host, firstOf(r.forwardedHost), r.host)); address != "" {
-		a.String(string(semconv.ServerAddressKey), address)
-		if port > 0 {
-			a.Int(string(semconv.ServerPortKey), port)
-		}
-	}
-	r.addClient(a, forwarded)
+	a.text(semconv.URLSchemeKey, r.scheme(forwarded))
+	a.address(semconv.ServerAddressKey, semconv.ServerPortKey, first(forwarded.host, firstOf(r.forwardedHost), r.host))
+	r.addClient(&a, forwarded)
 	if r.event.ProtoMajor > 0 {
-		a.String(string(semconv.NetworkProtocolVersionKey), protocolVersion(r.event.ProtoMajor, r.event.ProtoMinor))
+		a.text(semconv.NetworkProtocolVersionKey, protocolVersion(r.event.ProtoMajor, r.event.ProtoMinor))
 	}
 	if r.userAgent != "" {
-		a.String(string(semconv.UserAgentOriginalKey), r.userAgent)
+		a.text(semconv.UserAgentOriginalKey, r.userAgent)
 	}
 	if len(span.ParentSpanId) > 0 && r.traceState != "" {
 		if state, err := trace.ParseTraceState(r.traceState); err == nil {
 			span.TraceState = state.String()
 		}
 	}
-	r.addOutcome(a, span, target)
-	span.Attributes = a.List()
+	r.addOutcome(&a, span, target)
+	span.Attributes = a.list
+}
+
+// attributes collects a span's attributes.
+type attributes struct {
+	*probes.Cache
+	list []*commonpb.KeyValue
+}
+
+func (a *attributes) text(key attribute.Key, value string) {
+	a.list = append(a.list, a.String(string(key), value))
+}
+
+func (a *attributes) number(key attribute.Key, value int64) {
+	a.list = append(a.list, a.Int(string(key), value))
+}
+
+// own adds a text that other spans hardly have.
+func (a *attributes) own(key attribute.Key, value string) {
+	a.list = append(a.list, probes.Attribute(string(key), value))
+}
+
+// address adds host and port of "host:port"; nothing if there is no host.
+func (a *attributes) address(hostKey, portKey attribute.Key, hostPort string) {
+	host, port := splitHostPort(hostPort)
+	if host == "" {
+		return
+	}
+	a.text(hostKey, host)
+	if port > 0 {
+		a.number(portKey, port)
+	}
 }
 
 func (r *request) scheme(f forwarded) string {
@@ -90,31 +117,17 @@ func (r *request) scheme(f forwarded) string {
 }
 
 // addClient: the client is the original one behind all proxies if they tell, else the peer of the connection.
-func (r *request) addClient(a *probes.Attributes, f forwarded) {
-	peer, peerPort := splitHostPort(r.remoteAddr)
+func (r *request) addClient(a *attributes, f forwarded) {
+	peer := r.remoteAddr
 	if peer == "@" { // a Unix socket without a name
 		peer = ""
 	}
-	client, port := splitHostPort(first(f.client, firstOf(r.forwardedFor)))
-	if client == "" {
-		client, port = peer, peerPort
-	}
-	if client != "" {
-		a.String(string(semconv.ClientAddressKey), client)
-		if port > 0 {
-			a.Int(string(semconv.ClientPortKey), port)
-		}
-	}
-	if peer != "" {
-		a.String(string(semconv.NetworkPeerAddressKey), peer)
-		if peerPort > 0 {
-			a.Int(string(semconv.NetworkPeerPortKey), peerPort)
-		}
-	}
+	a.address(semconv.ClientAddressKey, semconv.ClientPortKey, first(f.client, firstOf(r.forwardedFor), peer))
+	a.address(semconv.NetworkPeerAddressKey, semconv.NetworkPeerPortKey, peer)
 }
 
 // addOutcome writes how the request ended: status code, body size, error.
-func (r *request) addOutcome(a *probes.Attributes, span *tracepb.Span, target probes.Target) {
+func (r *request) addOutcome(a *attributes, span *tracepb.Span, target probes.Target) {
 	ev := r.event
 	returned := ev.Ended == serverHttpEndHTTP_RETURNED
 	status := int64(ev.Status)
@@ -125,10 +138,10 @@ func (r *request) addOutcome(a *probes.Attributes, span *tracepb.Span, target pr
 		}
 	}
 	if status != 0 {
-		a.Int(string(semconv.HTTPResponseStatusCodeKey), status)
+		a.number(semconv.HTTPResponseStatusCodeKey, status)
 	}
 	if returned && ev.Hijacked == 0 && r.method != "HEAD" {
-		a.Int(string(semconv.HTTPResponseBodySizeKey), ev.BodySize)
+		a.number(semconv.HTTPResponseBodySizeKey, ev.BodySize)
 	}
 	var errorType string
 	switch {
@@ -141,7 +154,7 @@ func (r *request) addOutcome(a *probes.Attributes, span *tracepb.Span, target pr
 		errorType = strconv.FormatInt(status, 10)
 	}
 	if errorType != "" {
-		a.String(string(semconv.ErrorTypeKey), errorType)
+		a.text(semconv.ErrorTypeKey, errorType)
 		span.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR}
 	}
 }
@@ -176,16 +189,17 @@ func (r *request) aborted(target probes.Target) bool {
 }
 
 func (r *request) exception(at uint64, target probes.Target) *tracepb.Span_Event {
-	a := probes.NewAttributes(2)
 	name := first(r.panicType(target), "panic")
-	a.String(string(semconv.ExceptionTypeKey), name)
+	e := &tracepb.Span_Event{Name: "exception", TimeUnixNano: at, Attributes: []*commonpb.KeyValue{
+		probes.Attribute(string(semconv.ExceptionTypeKey), name),
+	}}
 	if text := r.panicText; text != "" {
 		if name == "runtime.errorString" || name == "runtime.errorAddressString" {
 			text = "runtime error: " + text
 		}
-		a.String(string(semconv.ExceptionMessageKey), text)
+		e.Attributes = append(e.Attributes, probes.Attribute(string(semconv.ExceptionMessageKey), text))
 	}
-	return &tracepb.Span_Event{Name: "exception", TimeUnixNano: at, Attributes: a.List()}
+	return e
 }
 
 // splitTarget takes path and query from a request target in any of its forms: /path?query, http://host/path, host:port, *.
