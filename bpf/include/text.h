@@ -45,3 +45,13 @@ static __always_inline struct span_text append(struct text_area *t, struct go_st
 	t->used = off + n;
 	return piece;
 }
+
+static __always_inline void append_byte(struct text_area *t, __u8 c)
+{
+	__u64 off = t->used;
+
+	if (off >= TEXT_SIZE)
+		return;
+	t->data[off] = c;
+	t->used = off + 1;
+}

@@ -13,9 +13,10 @@ import (
 // Server instruments net/http's server for HTTP/1.0 and 1.1: a SERVER span per request, from the call of the handler until
 // its return or its panic.
 //
-// Its two traps are the entry of serverHandler.ServeHTTP and the first emulated instruction behind that call in (*conn).serve
-// (https://github.com/golang/go/blob/go1.26.0/src/net/http/server.go). The deferred function of (*conn).serve, once per
-// connection, sees the panics. A route costs a third trap where the matched request is out of reach at the end: see Trial.
+// Its traps are the entry of serverHandler.ServeHTTP and the first emulated instruction behind that call in (*conn).serve
+// (https://github.com/golang/go/blob/go1.26.0/src/net/http/server.go): two per request. The deferred function of
+// (*conn).serve sees the panics: one per connection. A route costs one more per request where the matched request is out of
+// reach at the end: see probes.Trial.
 func Server() probes.Probe {
 	request := func(path string) probes.Field { return probes.Field{Type: "net/http.Request", Path: path} }
 	response := func(path string) probes.Field { return probes.Field{Type: "net/http.response", Path: path} }
@@ -23,7 +24,7 @@ func Server() probes.Probe {
 		Name:     "net/http server",
 		Library:  "net/http",
 		Spec:     loadServer,
-		InFlight: serverMapHttpRequests,
+		InFlight: bpf.InFlight{Map: serverMapHttpRequests, Entries: serverVarConnections},
 		Programs: []probes.Program{
 			{Name: serverProgServeHttp, Sites: []probes.Site{{Func: "net/http.serverHandler.ServeHTTP"}}},
 			{Name: serverProgServeHttpReturn, Sites: []probes.Site{
@@ -47,33 +48,38 @@ func Server() probes.Probe {
 		},
 		Constants: []probes.Constant{
 			{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
+			{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
 			{Name: serverVarG_panic, Of: probes.Field{Type: "runtime.g", Path: "_panic"}},
 			{Name: serverVarPanicArg, Of: probes.Field{Type: "runtime._panic", Path: "arg"}},
+			{Name: serverVarPanicGoexit, Of: probes.Field{Type: "runtime._panic", Path: "goexit"}},
 			{Name: serverVarResponseItabs, Of: probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: "*net/http.response"}},
 			{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
 			{Name: serverVarRequestSize, Of: probes.Size("net/http.Request")},
 			{Name: serverVarResponseSize, Of: probes.Size("net/http.response")},
-			{Name: serverVarRequestMethod, Of: request("Method")},
-			{Name: serverVarRequestHeader, Of: request("Header")},
-			{Name: serverVarRequestHost, Of: request("Host")},
-			{Name: serverVarRequestRemoteAddr, Of: request("RemoteAddr")},
-			{Name: serverVarRequestUri, Of: request("RequestURI")},
-			{Name: serverVarRequestTls, Of: request("TLS")},
-			{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor")},
-			{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor")},
+			{Name: serverVarRequestMethod, Of: request("Method"), Max: buffered},
+			{Name: serverVarRequestHeader, Of: request("Header"), Max: buffered},
+			{Name: serverVarRequestHost, Of: request("Host"), Max: buffered},
+			{Name: serverVarRequestRemoteAddr, Of: request("RemoteAddr"), Max: buffered},
+			{Name: serverVarRequestUri, Of: request("RequestURI"), Max: buffered},
+			{Name: serverVarRequestTls, Of: request("TLS"), Max: buffered},
+			{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor"), Max: buffered},
+			{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor"), Max: buffered},
 			{Name: serverVarRequestPattern, Of: request("Pattern"), Optional: true},
 			{Name: serverVarRequestPat, Of: request("pat"), Optional: true},
 			{Name: serverVarPatternStr, Of: probes.Field{Type: "net/http.pattern", Path: "str"}, Optional: true},
-			{Name: serverVarResponseConn, Of: response("conn")},
-			{Name: serverVarResponseStatus, Of: response("status")},
-			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader")},
-			{Name: serverVarResponseWritten, Of: response("written")},
+			{Name: serverVarResponseConn, Of: response("conn"), Max: buffered},
+			{Name: serverVarResponseStatus, Of: response("status"), Max: buffered},
+			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader"), Max: buffered},
+			{Name: serverVarResponseWritten, Of: response("written"), Max: buffered},
 			{Name: serverVarConnHijacked, Of: probes.Field{Type: "net/http.conn", Path: "hijackedv"}},
 			{Name: serverVarTextTypes, Of: probes.Types(textTypes), Optional: true},
 		},
 		NewDecoder: newServerDecoder,
 	}
 }
+
+// buffered is the largest offset of a field that the programs find in their copy of a struct: a string has two words.
+const buffered = int64(len(serverHttpRequest{}.Buffer)) - 16
 
 // fixed is how much of an event is always there.
 const fixed = unsafe.Offsetof(serverHttpServerEvent{}.Text) + unsafe.Offsetof(serverHttpServerEvent{}.Text.Data)

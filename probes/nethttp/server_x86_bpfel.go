@@ -179,10 +179,12 @@ const (
 	serverVarConnHijacked          = "conn_hijacked"
 	serverVarConnections           = "connections"
 	serverVarG_panic               = "g_panic"
+	serverVarG_parentGoid          = "g_parent_goid"
 	serverVarHasAttachCookie       = "has_attach_cookie"
 	serverVarHeaderLayout          = "header_layout"
 	serverVarMuxMatchPoints        = "mux_match_points"
 	serverVarPanicArg              = "panic_arg"
+	serverVarPanicGoexit           = "panic_goexit"
 	serverVarPatternStr            = "pattern_str"
 	serverVarProbeIndex            = "probe_index"
 	serverVarRequestHeader         = "request_header"
@@ -279,10 +281,12 @@ type serverVariableSpecs struct {
 	ConnHijacked          *ebpf.VariableSpec `ebpf:"conn_hijacked"`
 	Connections           *ebpf.VariableSpec `ebpf:"connections"`
 	G_panic               *ebpf.VariableSpec `ebpf:"g_panic"`
+	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
 	MuxMatchPoints        *ebpf.VariableSpec `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.VariableSpec `ebpf:"panic_arg"`
+	PanicGoexit           *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	PatternStr            *ebpf.VariableSpec `ebpf:"pattern_str"`
 	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
 	RequestHeader         *ebpf.VariableSpec `ebpf:"request_header"`
@@ -356,10 +360,12 @@ type serverVariables struct {
 	ConnHijacked          *ebpf.Variable `ebpf:"conn_hijacked"`
 	Connections           *ebpf.Variable `ebpf:"connections"`
 	G_panic               *ebpf.Variable `ebpf:"g_panic"`
+	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`
 	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
 	MuxMatchPoints        *ebpf.Variable `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.Variable `ebpf:"panic_arg"`
+	PanicGoexit           *ebpf.Variable `ebpf:"panic_goexit"`
 	PatternStr            *ebpf.Variable `ebpf:"pattern_str"`
 	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
 	RequestHeader         *ebpf.Variable `ebpf:"request_header"`

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// The header lines that a span needs, read by walking the header's map once.
+#pragma once
+
+#include "server.h"
+
+// Header names as the words that they are compared by.
+#define WORD(a, b, c, d, e, f, g, h) \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
+
+static __always_inline struct go_string first_value(struct go_slice values)
+{
+	struct go_string none = {};
+	return values.len ? read_string_header(values.ptr) : none;
+}
+
+// keep_header keeps what a span needs of one header line.
+static __always_inline void keep_header(struct http_request *r, struct go_string name, struct go_slice values)
+{
+	__u64 w[3] = {};
+	struct text_area *t = &r->event.text;
+	__u64 n = name.len;
+
+	barrier_var(n);
+	if (n < 9 || n > 17 || bpf_probe_read_user(w, n, (void *)name.ptr))
+		return;
+	if (n == 11 && w[0] == WORD('T', 'r', 'a', 'c', 'e', 'p', 'a', 'r') && w[1] == WORD('e', 'n', 't', 0, 0, 0, 0, 0)) {
+		r->traceparent = first_value(values);
+		r->traceparents = values.len;
+	} else if (n == 10 && w[0] == WORD('T', 'r', 'a', 'c', 'e', 's', 't', 'a') && w[1] == WORD('t', 'e', 0, 0, 0, 0, 0, 0)) {
+		struct span_text all = append(t, first_value(values), TRACE_STATE_MAX);
+		for (int i = 1; i < 4 && i < values.len; i++) { // several lines are one list
+			append_byte(t, ',');
+			struct span_text more = append(t, read_string_header(values.ptr + i * sizeof(struct go_string)), TRACE_STATE_MAX);
+			if (more.len)
+				all.len = more.off + more.len - all.off;
+		}
+		r->event.trace_state = all;
+	} else if (n == 10 && w[0] == WORD('U', 's', 'e', 'r', '-', 'A', 'g', 'e') && w[1] == WORD('n', 't', 0, 0, 0, 0, 0, 0)) {
+		r->event.user_agent = append(t, first_value(values), USER_AGENT_MAX);
+	} else if (n == 9 && w[0] == WORD('F', 'o', 'r', 'w', 'a', 'r', 'd', 'e') && w[1] == WORD('d', 0, 0, 0, 0, 0, 0, 0)) {
+		r->event.forwarded = append(t, first_value(values), FORWARD_MAX);
+	} else if (w[0] == WORD('X', '-', 'F', 'o', 'r', 'w', 'a', 'r')) {
+		if (n == 15 && w[1] == WORD('d', 'e', 'd', '-', 'F', 'o', 'r', 0))
+			r->event.forwarded_for = append(t, first_value(values), FORWARD_MAX);
+		else if (n == 17 && w[1] == WORD('d', 'e', 'd', '-', 'P', 'r', 'o', 't') && w[2] == WORD('o', 0, 0, 0, 0, 0, 0, 0))
+			r->event.forwarded_proto = append(t, first_value(values), FORWARD_MAX);
+		else if (n == 16 && w[1] == WORD('d', 'e', 'd', '-', 'H', 'o', 's', 't'))
+			r->event.forwarded_host = append(t, first_value(values), FORWARD_MAX);
+	}
+}
+
+// scan_group looks through the eight slots of the next group of the header map; 0 when it was the last. A global function: the
+// verifier checks it once, not once for each group.
+__noinline int scan_group(__u64 target, __u64 goroutine)
+{
+	struct span_key key = { .target = target, .goroutine = goroutine };
+	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	__u32 size = header_layout.group_size;
+
+	if (!r || walk_done(&r->walk))
+		return 0;
+	__u64 group = next_group(&r->walk, &header_layout);
+	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(r->buffer, size, (void *)group))
+		return !walk_done(&r->walk);
+	for (int i = 0; i < MAP_SLOTS; i++) {
+		__u32 k = header_layout.keys + i * header_layout.key_stride;
+		__u32 v = header_layout.elems + i * header_layout.elem_stride;
+		__u32 c = header_layout.control + i;
+		if (c >= MAP_GROUP_MAX || k > MAP_GROUP_MAX - sizeof(struct go_string) || v > MAP_GROUP_MAX - sizeof(struct go_slice))
+			return 0;
+		if (!slot_filled(r->buffer[c], &header_layout))
+			continue;
+		struct go_string name;
+		struct go_slice values;
+		__builtin_memcpy(&name, r->buffer + k, sizeof(name));
+		__builtin_memcpy(&values, r->buffer + v, sizeof(values));
+		keep_header(r, name, values);
+	}
+	return !walk_done(&r->walk);
+}
+
+static __always_inline void read_headers(const struct span_key *key, struct http_request *r, __u64 header)
+{
+	start_walk(&r->walk, header, &header_layout);
+	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
+		if (!scan_group(key->target, key->goroutine))
+			return;
+	}
+	count_loss(LOSS_HEADERS);
+}
