@@ -164,7 +164,8 @@ static __always_inline void finish(struct http_request *r)
 	r->event.status = RESPONSE_WORD(status);
 	r->event.header_written = r->buffer[response_wrote_header];
 	r->event.body_size = RESPONSE_WORD(written);
-	r->event.hijacked = read_u8(RESPONSE_WORD(conn) + conn_hijacked);
+	if (!r->event.header_written) // only then it makes a difference
+		r->event.hijacked = read_u8(RESPONSE_WORD(conn) + conn_hijacked);
 	read_route(r);
 	size = __builtin_offsetof(struct http_server_event, text.data);
 	__u64 used = r->event.text.used;
