@@ -88,9 +88,6 @@ type Field struct{ Type, Path string }
 // Fields are alternatives for the names of other versions: the first that the binary has counts.
 type Fields []Field
 
-// Size is the size in bytes of the struct type with this name.
-type Size string
-
 // Itabs are the addresses of the itabs of a concrete type for an interface.
 type Itabs struct{ Interface, Concrete string }
 
@@ -102,7 +99,6 @@ type MapOf string
 
 func (Field) source()  {}
 func (Fields) source() {}
-func (Size) source()   {}
 func (Itabs) source()  {}
 func (Types) source()  {}
 func (MapOf) source()  {}

@@ -16,8 +16,6 @@ func resolve(b *process.Binary, c probes.Constant) (any, error) {
 		return field(b, probes.Fields{of}, c)
 	case probes.Fields:
 		return field(b, of, c)
-	case probes.Size:
-		return b.StructSize(string(of))
 	case probes.Itabs:
 		return addresses(b.Itabs(of.Interface, of.Concrete), c.Optional, fmt.Sprintf("no itab of %s for %s", of.Concrete, of.Interface))
 	case probes.Types:

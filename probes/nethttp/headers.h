@@ -82,34 +82,19 @@ __noinline int scan_group(__u64 target, __u64 goroutine)
 	if (!r || walk_done(&r->walk))
 		return 0;
 	__u64 group = next_group(&r->walk, &header_layout);
-	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(r->buffer, size, (void *)group))
+	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(r->group, size, (void *)group))
 		return !walk_done(&r->walk);
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < MAP_SLOTS; i++) {
 		__u32 k = header_layout.keys + i * header_layout.key_stride;
 		__u32 v = header_layout.elems + i * header_layout.elem_stride;
 		__u32 c = header_layout.control + i;
 		if (c >= MAP_GROUP_MAX || k > MAP_GROUP_MAX - sizeof(struct go_string) || v > MAP_GROUP_MAX - sizeof(struct go_slice))
 			return 0;
-		if (!slot_filled(r->buffer[c], &header_layout))
-			continue;
-		struct go_string name;
-		struct go_slice values;
-		__builtin_memcpy(&name, r->buffer + k, sizeof(name));
-		__builtin_memcpy(&values, r->buffer + v, sizeof(values));
-		keep_header(r, name, values);
+		if (slot_filled(r->group[c], &header_layout))
+			keep_header(r, *(struct go_string *)(r->group + k), *(struct go_slice *)(r->group + v));
 	}
 	return !walk_done(&r->walk);
-}
-
-// read_headers walks the whole map, and parses the parent that it may have found. Global as well, for the same reason.
-__noinline int read_headers(__u64 target, __u64 goroutine)
-{
-	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
-		if (!scan_group(target, goroutine))
-			return 0;
-	}
-	count_loss(LOSS_HEADERS);
-	return 0;
 }
 
 // read_parent parses the traceparent header: 1 if it names a valid parent.
@@ -117,6 +102,7 @@ __noinline int read_parent(__u64 target, __u64 goroutine)
 {
 	struct span_key key = { .target = target, .goroutine = goroutine };
 	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	__u8 text[TRACEPARENT_LEN + 1];
 
-	return r && parse_traceparent(r->traceparent, r->buffer, &r->parent);
+	return r && parse_traceparent(r->traceparent, text, &r->parent);
 }

@@ -13,8 +13,7 @@ static __always_inline struct http_request *enter(struct span_key *key)
 	__u32 zero = 0;
 
 	if (r) {
-		__builtin_memset(r, 0, __builtin_offsetof(struct http_request, buffer));
-		__builtin_memset(&r->event, 0, __builtin_offsetof(struct http_server_event, text.data));
+		__builtin_memset(r, 0, __builtin_offsetof(struct http_request, event.text.data));
 		return r;
 	}
 	r = bpf_map_lookup_elem(&http_request_zero, &zero);
@@ -34,31 +33,38 @@ static __always_inline void leave(struct span_key *key)
 		__sync_fetch_and_add(&connections, -1);
 }
 
-#define REQUEST_WORD(field) (*(__u64 *)(r->buffer + request_##field))
-#define REQUEST_STRING(field) (*(struct go_string *)(r->buffer + request_##field))
+#define WORD_AT(buffer, offset) (*(__u64 *)((buffer) + (offset)))
+#define STRING_AT(buffer, offset) (*(struct go_string *)((buffer) + (offset)))
 
-// read_request keeps what a handler may change: it is read before one runs. The header comes last, its walk needs the buffer.
-static __always_inline bool read_request(struct span_key *key, struct http_request *r)
+// read_request keeps what a handler may change: it is read before one runs. 0 if that fails. Global, for a stack of its own.
+__noinline int read_request(__u64 target, __u64 goroutine)
 {
-	struct text_area *t = &r->event.text;
-	__u64 size = request_size;
+	struct span_key key = { .target = target, .goroutine = goroutine };
+	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	__u8 req[REQUEST_BUFFER] __attribute__((aligned(8)));
 
-	if (size > BUFFER_SIZE)
-		size = BUFFER_SIZE;
-	if (bpf_probe_read_user(r->buffer, size, (void *)r->request))
-		return false;
-	__u64 header = REQUEST_WORD(header);
-	r->event.tls = REQUEST_WORD(tls) != 0;
-	r->event.proto_major = REQUEST_WORD(proto_major);
-	r->event.proto_minor = REQUEST_WORD(proto_minor);
-	r->event.method = append(t, REQUEST_STRING(method), METHOD_MAX);
-	r->event.host = append(t, REQUEST_STRING(host), HOST_MAX);
-	r->event.remote_addr = append(t, REQUEST_STRING(remote_addr), ADDR_MAX);
-	struct go_string target = REQUEST_STRING(uri);
-	start_walk(&r->walk, header, &header_layout);
-	read_headers(key->target, key->goroutine);
-	r->event.request_target = append(t, target, TARGET_MAX); // the longest last: the others always have room
-	return true;
+	if (!r || bpf_probe_read_user(req, sizeof(req), (void *)r->request))
+		return 0;
+	struct text_area *t = &r->event.text;
+	r->event.tls = WORD_AT(req, request_tls) != 0;
+	r->event.proto_major = WORD_AT(req, request_proto_major);
+	r->event.proto_minor = WORD_AT(req, request_proto_minor);
+	r->event.method = append(t, STRING_AT(req, request_method), METHOD_MAX);
+	r->event.host = append(t, STRING_AT(req, request_host), HOST_MAX);
+	r->event.remote_addr = append(t, STRING_AT(req, request_remote_addr), ADDR_MAX);
+	r->event.request_target = append(t, STRING_AT(req, request_uri), TARGET_MAX);
+	start_walk(&r->walk, WORD_AT(req, request_header), &header_layout);
+	return 1;
+}
+
+static __always_inline void read_headers(struct span_key *key)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
+		if (!scan_group(key->target, key->goroutine))
+			return;
+	}
+	count_loss(LOSS_HEADERS);
 }
 
 // func (sh serverHandler) ServeHTTP(rw ResponseWriter, req *Request)
@@ -86,10 +92,11 @@ int serve_http(struct pt_regs *ctx)
 	r->event.head.start = bpf_ktime_get_boot_ns();
 	r->response = GO_ARG3(ctx);
 	r->request = GO_ARG4(ctx);
-	if (!read_request(&key, r)) {
+	if (!read_request(key.target, key.goroutine)) {
 		count_loss(LOSS_READ);
 		return 0;
 	}
+	read_headers(&key);
 	bool remote = r->traceparents == 1 && read_parent(key.target, key.goroutine);
 	bool yes = start_span(&r->event.head, remote ? &r->parent : NULL);
 	r->state = yes ? HTTP_SAMPLED : HTTP_UNSAMPLED;
@@ -143,32 +150,27 @@ static __always_inline void read_route(struct http_request *r)
 	r->event.route = append(&r->event.text, own, ROUTE_MAX);
 }
 
-#define RESPONSE_WORD(field) (*(__u64 *)(r->buffer + response_##field))
-
 // finish ends the request, if there is one, and sends its event.
 static __always_inline void finish(struct http_request *r)
 {
-	__u64 size = response_size;
+	__u8 res[RESPONSE_BUFFER] __attribute__((aligned(8)));
 
 	if (r->state == HTTP_UNSAMPLED)
 		count_loss(LOSS_UNSAMPLED);
 	if (r->state != HTTP_SAMPLED)
 		return;
 	r->event.head.end = bpf_ktime_get_boot_ns();
-	if (size > BUFFER_SIZE)
-		size = BUFFER_SIZE;
-	if (bpf_probe_read_user(r->buffer, size, (void *)r->response)) {
+	if (bpf_probe_read_user(res, sizeof(res), (void *)r->response)) {
 		count_loss(LOSS_READ);
 		return;
 	}
-	r->event.status = RESPONSE_WORD(status);
-	r->event.header_written = r->buffer[response_wrote_header];
-	r->event.body_size = RESPONSE_WORD(written);
+	r->event.status = WORD_AT(res, response_status);
+	r->event.body_size = WORD_AT(res, response_written);
+	r->event.header_written = res[response_wrote_header];
 	if (!r->event.header_written) // only then it makes a difference
-		r->event.hijacked = read_u8(RESPONSE_WORD(conn) + conn_hijacked);
+		r->event.hijacked = read_u8(WORD_AT(res, response_conn) + conn_hijacked);
 	read_route(r);
-	size = __builtin_offsetof(struct http_server_event, text.data);
-	__u64 used = r->event.text.used;
+	__u64 size = __builtin_offsetof(struct http_server_event, text.data), used = r->event.text.used;
 	if (used <= TEXT_SIZE)
 		size += used;
 	emit(&r->event, size);

@@ -51,31 +51,32 @@ func Server() probes.Probe {
 			{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
 			{Name: serverVarResponseItabs, Of: probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: "*net/http.response"}},
 			{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
-			{Name: serverVarRequestSize, Of: probes.Size("net/http.Request")},
-			{Name: serverVarResponseSize, Of: probes.Size("net/http.response")},
-			{Name: serverVarRequestMethod, Of: request("Method"), Max: buffered},
-			{Name: serverVarRequestHeader, Of: request("Header"), Max: buffered},
-			{Name: serverVarRequestHost, Of: request("Host"), Max: buffered},
-			{Name: serverVarRequestRemoteAddr, Of: request("RemoteAddr"), Max: buffered},
-			{Name: serverVarRequestUri, Of: request("RequestURI"), Max: buffered},
-			{Name: serverVarRequestTls, Of: request("TLS"), Max: buffered},
-			{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor"), Max: buffered},
-			{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor"), Max: buffered},
+			{Name: serverVarRequestMethod, Of: request("Method"), Max: requestMax},
+			{Name: serverVarRequestHeader, Of: request("Header"), Max: requestMax},
+			{Name: serverVarRequestHost, Of: request("Host"), Max: requestMax},
+			{Name: serverVarRequestRemoteAddr, Of: request("RemoteAddr"), Max: requestMax},
+			{Name: serverVarRequestUri, Of: request("RequestURI"), Max: requestMax},
+			{Name: serverVarRequestTls, Of: request("TLS"), Max: requestMax},
+			{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor"), Max: requestMax},
+			{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor"), Max: requestMax},
 			{Name: serverVarRequestPattern, Of: request("Pattern"), Optional: true},
 			{Name: serverVarRequestPat, Of: request("pat"), Optional: true},
 			{Name: serverVarPatternStr, Of: probes.Field{Type: "net/http.pattern", Path: "str"}, Optional: true},
-			{Name: serverVarResponseConn, Of: response("conn"), Max: buffered},
-			{Name: serverVarResponseStatus, Of: response("status"), Max: buffered},
-			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader"), Max: buffered},
-			{Name: serverVarResponseWritten, Of: response("written"), Max: buffered},
+			{Name: serverVarResponseConn, Of: response("conn"), Max: responseMax},
+			{Name: serverVarResponseStatus, Of: response("status"), Max: responseMax},
+			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader"), Max: responseMax},
+			{Name: serverVarResponseWritten, Of: response("written"), Max: responseMax},
 			{Name: serverVarConnHijacked, Of: probes.Field{Type: "net/http.conn", Path: "hijackedv"}},
 		}...),
 		NewDecoder: newServerDecoder,
 	}
 }
 
-// buffered is the largest offset of a field that the programs find in their copy of a struct: a string has two words.
-const buffered = int64(len(serverHttpRequest{}.Buffer)) - 16
+// The largest offsets at which the programs find a field in their copy of a struct.
+const (
+	requestMax  = int64(serverHttpLimitsREQUEST_OFFSET_MAX)
+	responseMax = int64(serverHttpLimitsRESPONSE_OFFSET_MAX)
+)
 
 // fixed is how much of an event is always there.
 const fixed = unsafe.Offsetof(serverHttpServerEvent{}.Text) + unsafe.Offsetof(serverHttpServerEvent{}.Text.Data)

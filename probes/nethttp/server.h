@@ -17,7 +17,8 @@
 #define TRACE_STATE_LINES 4
 #define TARGET_MAX 1024
 #define ROUTE_MAX 256
-#define BUFFER_SIZE MAP_GROUP_MAX
+#define REQUEST_BUFFER 224 // bytes of a Request that hold the fields below, and of a response
+#define RESPONSE_BUFFER 160
 #define IDLE_MAX 4096 // connections without a request that stay in the map
 
 struct http_server_event {
@@ -44,9 +45,13 @@ struct http_request {
 	struct trace_parent parent;
 	__u64 response, request, route_ptr, route_len;
 	struct map_walk walk; // of its header
-	__u8 buffer[BUFFER_SIZE]; // what was read of the target, to be looked at
 	struct http_server_event event;
+	__u8 group[MAP_GROUP_MAX]; // of the header, to be looked at: too large for the stack
 };
+
+// The largest offsets that the programs can cope with, for user space to check.
+enum http_limits { REQUEST_OFFSET_MAX = REQUEST_BUFFER - 16, RESPONSE_OFFSET_MAX = RESPONSE_BUFFER - 8 };
+const enum http_limits *unused_limits __attribute__((unused));
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -66,7 +71,6 @@ struct {
 volatile const struct points serve_http_points, serve_http_return_points, serve_unwind_points, mux_match_points;
 volatile const struct addr_set response_itabs;
 volatile const struct go_map_layout header_layout;
-volatile const __u64 request_size, response_size; // in bytes
 volatile const __s64 request_method, request_header, request_host, request_remote_addr, request_uri, request_tls;
 volatile const __s64 request_proto_major, request_proto_minor, request_pattern, request_pat, pattern_str;
 volatile const __s64 response_conn, response_status, response_wrote_header, response_written, conn_hijacked;

@@ -39,6 +39,13 @@ type serverGoMapLayout struct {
 	Swiss       uint32
 }
 
+type serverHttpLimits uint32
+
+const (
+	serverHttpLimitsREQUEST_OFFSET_MAX  serverHttpLimits = 208
+	serverHttpLimitsRESPONSE_OFFSET_MAX serverHttpLimits = 152
+)
+
 type serverHttpRequest struct {
 	_           structs.HostLayout
 	State       uint32
@@ -69,8 +76,8 @@ type serverHttpRequest struct {
 		MoreLeft uint64
 		Table    uint64
 	}
-	Buffer [352]uint8
-	Event  serverHttpServerEvent
+	Event serverHttpServerEvent
+	Group [352]uint8
 }
 
 type serverHttpServerEvent struct {
@@ -203,12 +210,10 @@ const (
 	serverVarRequestProtoMajor     = "request_proto_major"
 	serverVarRequestProtoMinor     = "request_proto_minor"
 	serverVarRequestRemoteAddr     = "request_remote_addr"
-	serverVarRequestSize           = "request_size"
 	serverVarRequestTls            = "request_tls"
 	serverVarRequestUri            = "request_uri"
 	serverVarResponseConn          = "response_conn"
 	serverVarResponseItabs         = "response_itabs"
-	serverVarResponseSize          = "response_size"
 	serverVarResponseStatus        = "response_status"
 	serverVarResponseWritten       = "response_written"
 	serverVarResponseWroteHeader   = "response_wrote_header"
@@ -222,6 +227,7 @@ const (
 	serverVarServeUnwindPoints     = "serve_unwind_points"
 	serverVarTextTypes             = "text_types"
 	serverVarUnused                = "unused"
+	serverVarUnusedLimits          = "unused_limits"
 )
 
 // loadServer returns the embedded CollectionSpec for server.
@@ -310,12 +316,10 @@ type serverVariableSpecs struct {
 	RequestProtoMajor     *ebpf.VariableSpec `ebpf:"request_proto_major"`
 	RequestProtoMinor     *ebpf.VariableSpec `ebpf:"request_proto_minor"`
 	RequestRemoteAddr     *ebpf.VariableSpec `ebpf:"request_remote_addr"`
-	RequestSize           *ebpf.VariableSpec `ebpf:"request_size"`
 	RequestTls            *ebpf.VariableSpec `ebpf:"request_tls"`
 	RequestUri            *ebpf.VariableSpec `ebpf:"request_uri"`
 	ResponseConn          *ebpf.VariableSpec `ebpf:"response_conn"`
 	ResponseItabs         *ebpf.VariableSpec `ebpf:"response_itabs"`
-	ResponseSize          *ebpf.VariableSpec `ebpf:"response_size"`
 	ResponseStatus        *ebpf.VariableSpec `ebpf:"response_status"`
 	ResponseWritten       *ebpf.VariableSpec `ebpf:"response_written"`
 	ResponseWroteHeader   *ebpf.VariableSpec `ebpf:"response_wrote_header"`
@@ -329,6 +333,7 @@ type serverVariableSpecs struct {
 	ServeUnwindPoints     *ebpf.VariableSpec `ebpf:"serve_unwind_points"`
 	TextTypes             *ebpf.VariableSpec `ebpf:"text_types"`
 	Unused                *ebpf.VariableSpec `ebpf:"unused"`
+	UnusedLimits          *ebpf.VariableSpec `ebpf:"unused_limits"`
 }
 
 // serverObjects contains all objects after they have been loaded into the kernel.
@@ -394,12 +399,10 @@ type serverVariables struct {
 	RequestProtoMajor     *ebpf.Variable `ebpf:"request_proto_major"`
 	RequestProtoMinor     *ebpf.Variable `ebpf:"request_proto_minor"`
 	RequestRemoteAddr     *ebpf.Variable `ebpf:"request_remote_addr"`
-	RequestSize           *ebpf.Variable `ebpf:"request_size"`
 	RequestTls            *ebpf.Variable `ebpf:"request_tls"`
 	RequestUri            *ebpf.Variable `ebpf:"request_uri"`
 	ResponseConn          *ebpf.Variable `ebpf:"response_conn"`
 	ResponseItabs         *ebpf.Variable `ebpf:"response_itabs"`
-	ResponseSize          *ebpf.Variable `ebpf:"response_size"`
 	ResponseStatus        *ebpf.Variable `ebpf:"response_status"`
 	ResponseWritten       *ebpf.Variable `ebpf:"response_written"`
 	ResponseWroteHeader   *ebpf.Variable `ebpf:"response_wrote_header"`
@@ -413,6 +416,7 @@ type serverVariables struct {
 	ServeUnwindPoints     *ebpf.Variable `ebpf:"serve_unwind_points"`
 	TextTypes             *ebpf.Variable `ebpf:"text_types"`
 	Unused                *ebpf.Variable `ebpf:"unused"`
+	UnusedLimits          *ebpf.Variable `ebpf:"unused_limits"`
 }
 
 // serverPrograms contains all programs after they have been loaded into the kernel.
