@@ -23,17 +23,38 @@ const (
 	processor = "max,-cx16,-la57"
 )
 
-// qemu returns the command line behind nice.
-func (k Kernel) qemu(dir, cmdline string) ([]string, error) {
-	machine, ok := map[string][]string{
-		"amd64": {"qemu-system-x86_64", "-cpu", processor},
-		"arm64": {"qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"}, // "max" is far slower
-	}[k.Arch]
-	if !ok {
-		return nil, fmt.Errorf("no virtual machine is known for %s", k.Arch)
+// emulator is QEMU's program for an architecture with the machine that it emulates.
+func emulator(arch string) ([]string, error) {
+	switch arch {
+	case "amd64":
+		return []string{"qemu-system-x86_64", "-cpu", processor}, nil
+	case "arm64":
+		return []string{"qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"}, nil // "max" is far slower
+	}
+	return nil, fmt.Errorf("no virtual machine is known for %s", arch)
+}
+
+// Available says what this machine lacks to run kernels of an architecture.
+func Available(arch string) error {
+	if os.Geteuid() != 0 {
+		return errors.New("sharing all files with a virtual machine needs root")
+	}
+	machine, err := emulator(arch)
+	if err != nil {
+		return err
 	}
 	if _, err := exec.LookPath(machine[0]); err != nil {
-		return nil, fmt.Errorf("there is no %s: install Debian's qemu-system-%s", machine[0], map[string]string{"amd64": "x86", "arm64": "arm"}[k.Arch])
+		return fmt.Errorf("there is no %s: install Debian's qemu-system-x86 or qemu-system-arm", machine[0])
+	}
+	_, err = virtiofsd()
+	return err
+}
+
+// qemu returns the command line behind nice.
+func (k Kernel) qemu(dir, cmdline string) ([]string, error) {
+	machine, err := emulator(k.Arch)
+	if err != nil {
+		return nil, err
 	}
 	console := map[string]string{"amd64": "ttyS0", "arm64": "ttyAMA0"}[k.Arch]
 	args := append([]string{"-n", "10"}, machine...)
@@ -52,9 +73,6 @@ type sharer struct{ cmd *exec.Cmd }
 
 // shareFiles starts the daemon that serves this machine's files, on the socket "files" in dir.
 func shareFiles(ctx context.Context, dir string) (*sharer, error) {
-	if os.Geteuid() != 0 {
-		return nil, errors.New("sharing all files with a virtual machine needs root")
-	}
 	path, err := virtiofsd()
 	if err != nil {
 		return nil, err

@@ -3,8 +3,6 @@ package vm
 import (
 	"bytes"
 	"context"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +12,8 @@ import (
 func TestRun(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: shares all files with a virtual machine")
-	}
-	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
-		t.Skip("needs QEMU: make test-kernel installs it")
+	if err := Available("amd64"); err != nil {
+		t.Skip(err)
 	}
 	k, err := kernel("6.12", "amd64")
 	if err != nil {

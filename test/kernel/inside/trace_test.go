@@ -11,49 +11,50 @@ import (
 	"github.com/remora-agent/remora/internal/testenv"
 )
 
-// TestTrace follows one server of each Go version through agents that come and go.
-func TestTrace(t *testing.T) {
+// TestEveryRequestIsASpan: 200 requests from 10 connections, with each Go version.
+func TestEveryRequestIsASpan(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, v := range goVersions() {
-		t.Run("go"+v, func(t *testing.T) { testTrace(t, fixture(t, v)) })
+		t.Run("go"+v, func(t *testing.T) {
+			target, sink := testenv.StartTarget(t, fixture(t, v), nil), testenv.NewSink(t)
+			agent := attach(t, target, sink)
+			requests(t, target, 10, 20)
+			checkSpans(t, sink.Wait(t, 200, 30*time.Second), 200)
+			if n := agent.Metric(t, "remora_spans_dropped_total"); n != 0 {
+				t.Errorf("agent counts %v drops", n)
+			}
+			stop(t, agent)
+		})
 	}
 }
 
-func testTrace(t *testing.T, bin string) {
-	target := testenv.StartTarget(t, bin, nil)
-	attach := func(sink *testenv.Sink) *testenv.Agent {
-		agent := testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Args: []string{"--pid", strconv.Itoa(target.PID)}})
-		agent.WaitTraced(t, target.PID)
-		return agent
-	}
-
-	sink := testenv.NewSink(t)
-	agent := attach(sink)
-	requests(t, target, 10, 20)
-	want := 200
-	checkSpans(t, sink.Wait(t, want, 30*time.Second), want)
-	if n := agent.Metric(t, "remora_spans_dropped_total"); n != 0 {
-		t.Errorf("agent counts %v drops", n)
-	}
-	stop(t, agent)
-
+// TestAgentsComeAndGo: a server is traced by ten agents one after the other, and serves on when the last is killed.
+func TestAgentsComeAndGo(t *testing.T) {
+	testenv.RequireRoot(t)
+	target, sink := testenv.StartTarget(t, fixture(t, newest()), nil), testenv.NewSink(t)
 	started := time.Now()
-	for i := 0; i < 10; i++ {
-		agent := attach(sink)
+	for i := 1; i <= 10; i++ {
+		agent := attach(t, target, sink)
 		requests(t, target, 1, 1)
-		want++
-		sink.Wait(t, want, 10*time.Second)
+		sink.Wait(t, i, 10*time.Second)
 		stop(t, agent)
 	}
 	t.Logf("10 agents came and went in %v", time.Since(started).Round(time.Millisecond))
-	checkSpans(t, sink.Spans(), want)
 
-	attach(sink).Kill(t)
+	attach(t, target, sink).Kill(t)
 	requests(t, target, 2, 10)
-	checkSpans(t, sink.Spans(), want)
+	checkSpans(t, sink.Spans(), 10)
 	if target.Exited() {
 		t.Errorf("target is gone:\n%s", target.Output())
 	}
+}
+
+// attach starts an agent and waits until it traces the target.
+func attach(t *testing.T, target *testenv.Target, sink *testenv.Sink) *testenv.Agent {
+	t.Helper()
+	agent := testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Args: []string{"--pid", strconv.Itoa(target.PID)}})
+	agent.WaitTraced(t, target.PID)
+	return agent
 }
 
 func stop(t *testing.T, agent *testenv.Agent) {
