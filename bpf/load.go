@@ -17,6 +17,7 @@ type Options struct {
 	InFlight     int  // operations that each probe can have under way at once
 	UprobeMulti  bool // the kernel has it and filters by process
 	AttachCookie bool // the kernel has it for uprobes
+	Verified     bool // ask the verifier what each program costs it: for Programs.Verified
 	Sampling     Sampling
 }
 
@@ -114,10 +115,14 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, inFlight InFligh
 			p.AttachType = ebpf.AttachTraceUprobeMulti
 		}
 	}
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{
+	opts := ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{
 		sharedMapEvents: r.shared.Events,
 		sharedMapLosses: r.shared.Losses,
-	}})
+	}}
+	if r.opts.Verified {
+		opts.Programs.LogLevel = ebpf.LogLevelStats
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, opts)
 	if err != nil {
 		return nil, fmt.Errorf("the kernel refuses the BPF programs: %w", err)
 	}

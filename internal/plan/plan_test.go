@@ -164,7 +164,6 @@ func TestReasons(t *testing.T) {
 		{"field", found, []probes.Constant{field("runtime.g", "nothing")}, "nothing"},
 		{"itab", found, []probes.Constant{{Name: "c", Of: probes.Itabs{Interface: "a.I", Concrete: "*b.T"}}}, "no itab of *b.T for a.I"},
 		{"map", found, []probes.Constant{{Name: "c", Of: probes.MapOf("none.M")}}, "none.M"},
-		{"size", found, []probes.Constant{{Name: "c", Of: probes.Size("none.S")}}, "none.S"},
 		{"two things", program(probes.Site{Func: "main.none"}), []probes.Constant{field("none.T", "F")}, "main.none; "},
 	}
 	b := open(t, "testdata/plain", testenv.BuildSpec{})

@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -44,6 +46,7 @@ func (s BuildSpec) String() string {
 // copy it first.
 func Build(t testing.TB, spec BuildSpec) string {
 	t.Helper()
+	spec.Arch = cmp.Or(spec.Arch, runtime.GOARCH) // one key, whoever builds it for whom
 	key, err := spec.key()
 	if err != nil {
 		t.Fatalf("hash fixture %s: %v", spec.Dir, err)

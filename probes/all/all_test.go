@@ -181,7 +181,7 @@ func sharedSize(name string) uintptr {
 
 func constantSize(t *testing.T, c probes.Constant) uintptr {
 	switch c.Of.(type) {
-	case probes.Field, probes.Fields, probes.Size:
+	case probes.Field, probes.Fields:
 		return 8
 	case probes.Itabs, probes.Types:
 		return unsafe.Sizeof(bpf.AddrSet{})

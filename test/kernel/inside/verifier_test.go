@@ -1,0 +1,62 @@
+package inside
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/remora-agent/remora/bpf"
+	"github.com/remora-agent/remora/internal/plan"
+	"github.com/remora-agent/remora/internal/testenv"
+	"github.com/remora-agent/remora/probes/all"
+	"github.com/remora-agent/remora/process"
+)
+
+// TestVerifier loads every probe's programs with the constants of each fixture, and logs what they cost the verifier.
+func TestVerifier(t *testing.T) {
+	testenv.RequireRoot(t)
+	k := bpf.Probe()
+	runtime, err := bpf.Open(bpf.Options{
+		RingBytes:    1 << 16,
+		InFlight:     100,
+		UprobeMulti:  k.UprobeMulti() == nil,
+		AttachCookie: k.AttachCookie() == nil,
+		Verified:     true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer runtime.Close()
+	for _, version := range goVersions() {
+		t.Run("go"+version, func(t *testing.T) { loadAll(t, runtime, fixture(t, version)) })
+	}
+}
+
+func loadAll(t *testing.T, runtime *bpf.Runtime, path string) {
+	binary, err := process.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer binary.Close()
+	for i, probe := range all.Probes() {
+		p := plan.Make(binary, probe)
+		if p.Err != nil {
+			t.Errorf("%s: %v", probe.Name, p.Err)
+			continue
+		}
+		spec, err := probe.Spec()
+		if err != nil {
+			t.Fatal(err)
+		}
+		programs, err := runtime.Load(spec, uint32(i), probe.InFlight, p.Constants, p.Without())
+		if err != nil {
+			t.Errorf("%s: %+v", probe.Name, err)
+			continue
+		}
+		counts := programs.Verified()
+		for _, name := range slices.Sorted(maps.Keys(counts)) {
+			t.Logf("verifier: %s %s %d instructions", probe.Name, name, counts[name])
+		}
+		programs.Close()
+	}
+}
