@@ -2,6 +2,7 @@ package nethttp
 
 import (
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -192,23 +193,32 @@ func splitTarget(target string) (path, query string) {
 	return path, query
 }
 
-// redactQuery replaces the values that the conventions name as secrets.
+// redactQuery replaces the values that the conventions name as secrets, also where the name is percent-encoded.
 func redactQuery(query string) string {
-	if !strings.Contains(query, "ig") && !strings.Contains(query, "AWSAccessKeyId") && !strings.Contains(query, "X-Amz-") {
+	if !strings.Contains(query, "ig") && !strings.Contains(query, "AWSAccessKeyId") && !strings.Contains(query, "X-Amz-") &&
+		!strings.Contains(query, "%") {
 		return query // the usual case: none of the names below is in it
 	}
 	params := strings.Split(query, "&")
 	for i, p := range params {
 		name, _, ok := strings.Cut(p, "=")
-		if !ok {
-			continue
-		}
-		switch name {
-		case "AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token":
+		if ok && secret(name) {
 			params[i] = name + "=REDACTED"
 		}
 	}
 	return strings.Join(params, "&")
+}
+
+// secret says whether a query parameter's value is a secret, by its name as it was sent.
+func secret(name string) bool {
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	switch name {
+	case "AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token":
+		return true
+	}
+	return false
 }
 
 // route is the path part of a ServeMux pattern "[METHOD ][HOST]/[PATH]".

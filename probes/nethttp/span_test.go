@@ -152,6 +152,8 @@ func TestRedactQuery(t *testing.T) {
 		{"a=1&sig=x&b=2&sig=y", "a=1&sig=REDACTED&b=2&sig=REDACTED"},
 		{"sig=a=b", "sig=REDACTED"},
 		{"sig=", "sig=REDACTED"},
+		{"%73ig=secret&q=%41", "%73ig=REDACTED&q=%41"},
+		{"%zz=1&sig=x", "%zz=1&sig=REDACTED"},
 		{"sig", "sig"},
 		{"SIG=x", "SIG=x"}, // keys are case-sensitive
 		{"design=x&signature=y", "design=x&signature=y"},
