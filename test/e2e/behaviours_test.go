@@ -85,6 +85,7 @@ func routeBehaviours() []behaviour {
 		{name: "route behind StripPrefix", raw: get("/prefix/leaf")},
 		{name: "route of one host", raw: bare("GET /onlyhere HTTP/1.1", "Host: remora.host", "Connection: close")},
 		{name: "route, whole server wrapped", listener: "middleware", raw: get("/status/201")},
+		{name: "route behind TimeoutHandler", raw: get("/timed/item")},
 		{name: "route nested, whole server wrapped", listener: "middleware", raw: get("/nested/item/7")},
 		{name: "no mux", listener: "nomux", raw: get("/any/path")},
 		{name: "mux cleans the path", raw: get("/hello//../hello")},

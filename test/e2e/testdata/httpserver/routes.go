@@ -58,6 +58,10 @@ func routes() *http.ServeMux {
 		<-r.Context().Done()
 	}), 20*time.Millisecond, "too slow"))
 
+	timed := http.NewServeMux() // matches in a goroutine that the connection's goroutine starts
+	timed.HandleFunc("/timed/item", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "timed") })
+	mux.Handle("/timed/", http.TimeoutHandler(timed, 10*time.Second, "too slow"))
+
 	inner := http.NewServeMux()
 	inner.HandleFunc("/nested/item/", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "nested") })
 	mux.Handle("/nested/", inner)
