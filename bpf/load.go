@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -70,23 +71,32 @@ func (r *Runtime) Losses() (Losses, error) {
 	return l, nil
 }
 
+// InFlight says where a probe's programs keep the operations under way.
+type InFlight struct {
+	// Map is keyed by SpanKey. The first 32 bits of a value are 0 while its goroutine has no operation under way.
+	Map string
+	// Entries is the variable that counts the entries of the map.
+	Entries string
+}
+
 // Programs are one probe's programs with the constants of one binary.
 type Programs struct {
 	runtime  *Runtime
 	coll     *ebpf.Collection
 	inFlight *ebpf.Map
+	entries  *ebpf.Variable
 }
 
 // Load loads a probe's programs. constants has a value for each constant of spec but the shared ones, by its C name;
-// inFlight names the map of operations under way; without names programs that are not to be loaded.
-func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, inFlight string, constants map[string]any, without []string) (*Programs, error) {
+// without names programs that are not to be loaded.
+func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, inFlight InFlight, constants map[string]any, without []string) (*Programs, error) {
 	spec = spec.Copy()
 	for _, name := range without {
 		delete(spec.Programs, name)
 	}
-	m, ok := spec.Maps[inFlight]
+	m, ok := spec.Maps[inFlight.Map]
 	if !ok {
-		return nil, fmt.Errorf("the probe has no map %q", inFlight)
+		return nil, fmt.Errorf("the probe has no map %q", inFlight.Map)
 	}
 	m.MaxEntries = uint32(r.opts.InFlight)
 	spec.Maps[sharedMapEvents].MaxEntries = uint32(r.opts.RingBytes)
@@ -116,7 +126,9 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, inFlight string,
 	if err != nil {
 		return nil, fmt.Errorf("the kernel refuses the BPF programs: %w", err)
 	}
-	return &Programs{runtime: r, coll: coll, inFlight: coll.Maps[inFlight]}, nil
+	return &Programs{
+		runtime: r, coll: coll, inFlight: coll.Maps[inFlight.Map], entries: coll.Variables[inFlight.Entries],
+	}, nil
 }
 
 func boolean(b bool) uint8 {
@@ -126,7 +138,7 @@ func boolean(b bool) uint8 {
 	return 0
 }
 
-// setConstants leaves out what no program of the probe uses: the compiler did not keep it.
+// setConstants sets variables by their C names; each must exist.
 func setConstants(spec *ebpf.CollectionSpec, values map[string]any) error {
 	for name, value := range values {
 		v, ok := spec.Variables[name]
@@ -151,32 +163,35 @@ func (p *Programs) Counter(name string) (uint64, error) {
 	return n, err
 }
 
-// Forget removes what a target that left still had under way. Returns how many operations that were.
-func (p *Programs) Forget(target uint64) (int, error) {
+// Forget removes the entries of a target that left. Returns how many operations were still under way.
+func (p *Programs) Forget(target uint64) (unfinished int, err error) {
 	var key SpanKey
 	var gone []SpanKey
-	var err error
-	for first := true; ; first = false {
-		var from any
-		if !first {
-			from = key
+	kept := uint64(0)
+	keys := p.inFlight.Iterate()
+	var value []byte
+	for keys.Next(&key, &value) {
+		if key.Target != target {
+			kept++
+			continue
 		}
-		if err = p.inFlight.NextKey(from, &key); err != nil {
-			break
-		}
-		if key.Target == target {
-			gone = append(gone, key)
+		gone = append(gone, key)
+		if binary.NativeEndian.Uint32(value) != 0 {
+			unfinished++
 		}
 	}
-	if !errors.Is(err, ebpf.ErrKeyNotExist) {
+	if err := keys.Err(); err != nil {
 		return 0, fmt.Errorf("cannot list operations in flight: %w", err)
 	}
 	for _, k := range gone {
 		if err := p.inFlight.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return 0, fmt.Errorf("cannot remove an operation in flight: %w", err)
+			return unfinished, fmt.Errorf("cannot remove an operation in flight: %w", err)
 		}
 	}
-	return len(gone), nil
+	if len(gone) == 0 {
+		return 0, nil
+	}
+	return unfinished, p.entries.Set(kept)
 }
 
 // Close unloads the programs; links keep them until they are closed too.

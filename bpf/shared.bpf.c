@@ -3,12 +3,12 @@
 // No program: the maps and types that all probes share, for bpf2go to make Go of.
 
 #include "gomap.h"
+#include "panic.h"
 #include "point.h"
 #include "text.h"
 #include "trace.h"
 
 const struct points *unused_points __attribute__((unused));
-const struct addr_set *unused_addr_set __attribute__((unused));
 const struct go_map_layout *unused_go_map_layout __attribute__((unused));
 const struct sampling *unused_sampling __attribute__((unused));
 const struct span_head *unused_span_head __attribute__((unused));
@@ -16,6 +16,7 @@ const struct span_key *unused_span_key __attribute__((unused));
 const enum loss *unused_loss __attribute__((unused));
 const enum branch *unused_branch __attribute__((unused));
 const enum place *unused_place __attribute__((unused));
+const enum panic_kind *unused_panic_kind __attribute__((unused));
 const enum sampler_root *unused_sampler_root __attribute__((unused));
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

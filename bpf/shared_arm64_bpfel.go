@@ -60,6 +60,14 @@ const (
 	sharedLossLOSS_COUNT       sharedLoss = 7
 )
 
+type sharedPanicKind uint32
+
+const (
+	sharedPanicKindPANIC_NONE   sharedPanicKind = 0
+	sharedPanicKindPANIC_VALUE  sharedPanicKind = 1
+	sharedPanicKindPANIC_GOEXIT sharedPanicKind = 2
+)
+
 type sharedPlace uint32
 
 const (
@@ -128,14 +136,23 @@ type sharedSpanKey struct {
 const (
 	sharedMapEvents            = "events"
 	sharedMapLosses            = "losses"
+	sharedVarBoundsCode        = "bounds_code"
+	sharedVarBoundsSigned      = "bounds_signed"
+	sharedVarBoundsTypes       = "bounds_types"
+	sharedVarBoundsX           = "bounds_x"
+	sharedVarBoundsY           = "bounds_y"
+	sharedVarG_panic           = "g_panic"
 	sharedVarHasAttachCookie   = "has_attach_cookie"
+	sharedVarPanicArg          = "panic_arg"
+	sharedVarPanicGoexit       = "panic_goexit"
 	sharedVarProbeIndex        = "probe_index"
 	sharedVarRuntimeG_goid     = "runtime_g_goid"
 	sharedVarSampler           = "sampler"
-	sharedVarUnusedAddrSet     = "unused_addr_set"
+	sharedVarTextTypes         = "text_types"
 	sharedVarUnusedBranch      = "unused_branch"
 	sharedVarUnusedGoMapLayout = "unused_go_map_layout"
 	sharedVarUnusedLoss        = "unused_loss"
+	sharedVarUnusedPanicKind   = "unused_panic_kind"
 	sharedVarUnusedPlace       = "unused_place"
 	sharedVarUnusedPoints      = "unused_points"
 	sharedVarUnusedSamplerRoot = "unused_sampler_root"
@@ -200,14 +217,23 @@ type sharedMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sharedVariableSpecs struct {
+	BoundsCode        *ebpf.VariableSpec `ebpf:"bounds_code"`
+	BoundsSigned      *ebpf.VariableSpec `ebpf:"bounds_signed"`
+	BoundsTypes       *ebpf.VariableSpec `ebpf:"bounds_types"`
+	BoundsX           *ebpf.VariableSpec `ebpf:"bounds_x"`
+	BoundsY           *ebpf.VariableSpec `ebpf:"bounds_y"`
+	G_panic           *ebpf.VariableSpec `ebpf:"g_panic"`
 	HasAttachCookie   *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
+	PanicArg          *ebpf.VariableSpec `ebpf:"panic_arg"`
+	PanicGoexit       *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	ProbeIndex        *ebpf.VariableSpec `ebpf:"probe_index"`
 	RuntimeG_goid     *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
 	Sampler           *ebpf.VariableSpec `ebpf:"sampler"`
-	UnusedAddrSet     *ebpf.VariableSpec `ebpf:"unused_addr_set"`
+	TextTypes         *ebpf.VariableSpec `ebpf:"text_types"`
 	UnusedBranch      *ebpf.VariableSpec `ebpf:"unused_branch"`
 	UnusedGoMapLayout *ebpf.VariableSpec `ebpf:"unused_go_map_layout"`
 	UnusedLoss        *ebpf.VariableSpec `ebpf:"unused_loss"`
+	UnusedPanicKind   *ebpf.VariableSpec `ebpf:"unused_panic_kind"`
 	UnusedPlace       *ebpf.VariableSpec `ebpf:"unused_place"`
 	UnusedPoints      *ebpf.VariableSpec `ebpf:"unused_points"`
 	UnusedSamplerRoot *ebpf.VariableSpec `ebpf:"unused_sampler_root"`
@@ -251,14 +277,23 @@ func (m *sharedMaps) Close() error {
 //
 // It can be passed to loadSharedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sharedVariables struct {
+	BoundsCode        *ebpf.Variable `ebpf:"bounds_code"`
+	BoundsSigned      *ebpf.Variable `ebpf:"bounds_signed"`
+	BoundsTypes       *ebpf.Variable `ebpf:"bounds_types"`
+	BoundsX           *ebpf.Variable `ebpf:"bounds_x"`
+	BoundsY           *ebpf.Variable `ebpf:"bounds_y"`
+	G_panic           *ebpf.Variable `ebpf:"g_panic"`
 	HasAttachCookie   *ebpf.Variable `ebpf:"has_attach_cookie"`
+	PanicArg          *ebpf.Variable `ebpf:"panic_arg"`
+	PanicGoexit       *ebpf.Variable `ebpf:"panic_goexit"`
 	ProbeIndex        *ebpf.Variable `ebpf:"probe_index"`
 	RuntimeG_goid     *ebpf.Variable `ebpf:"runtime_g_goid"`
 	Sampler           *ebpf.Variable `ebpf:"sampler"`
-	UnusedAddrSet     *ebpf.Variable `ebpf:"unused_addr_set"`
+	TextTypes         *ebpf.Variable `ebpf:"text_types"`
 	UnusedBranch      *ebpf.Variable `ebpf:"unused_branch"`
 	UnusedGoMapLayout *ebpf.Variable `ebpf:"unused_go_map_layout"`
 	UnusedLoss        *ebpf.Variable `ebpf:"unused_loss"`
+	UnusedPanicKind   *ebpf.Variable `ebpf:"unused_panic_kind"`
 	UnusedPlace       *ebpf.Variable `ebpf:"unused_place"`
 	UnusedPoints      *ebpf.Variable `ebpf:"unused_points"`
 	UnusedSamplerRoot *ebpf.Variable `ebpf:"unused_sampler_root"`

@@ -23,6 +23,23 @@ const (
 	SamplerRatio     = uint32(sharedSamplerRootSAMPLER_RATIO)
 )
 
+// Kinds of unwinding, and the constants of include/panic.h.
+const (
+	PanicNone   = uint32(sharedPanicKindPANIC_NONE)
+	PanicValue  = uint32(sharedPanicKindPANIC_VALUE)
+	PanicGoexit = uint32(sharedPanicKindPANIC_GOEXIT)
+
+	VarGPanic       = sharedVarG_panic
+	VarPanicArg     = sharedVarPanicArg
+	VarPanicGoexit  = sharedVarPanicGoexit
+	VarTextTypes    = sharedVarTextTypes
+	VarBoundsTypes  = sharedVarBoundsTypes
+	VarBoundsX      = sharedVarBoundsX
+	VarBoundsY      = sharedVarBoundsY
+	VarBoundsSigned = sharedVarBoundsSigned
+	VarBoundsCode   = sharedVarBoundsCode
+)
+
 // Absent is the offset of a field that a binary does not have.
 const Absent = int64(-1)
 

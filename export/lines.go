@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
 // appendLines appends one line per span of key=value facts, for grep and cut. The first eight are always there and have no
@@ -13,16 +15,12 @@ import (
 func appendLines(out []byte, spans []item) []byte {
 	for _, n := range arrange(spans) {
 		f := factsOf(n.item)
-		status := "ok"
-		if f.failed {
-			status = "error"
-		}
 		for _, field := range [][2]string{
 			{"trace", hex.EncodeToString(n.span.TraceId)},
 			{"span", hex.EncodeToString(n.span.SpanId)},
 			{"parent", hex.EncodeToString(n.span.ParentSpanId)},
 			{"kind", f.kind},
-			{"status", status},
+			{"status", statusWord(n.span.Status.GetCode())},
 			{"http_status", f.httpStatus},
 			{"duration_ms", strconv.FormatFloat(float64(f.duration)/float64(time.Millisecond), 'f', 3, 64)},
 			{"start", time.Unix(0, int64(n.span.StartTimeUnixNano)).UTC().Format("2006-01-02T15:04:05.000000000Z")},
@@ -44,6 +42,17 @@ func appendLines(out []byte, spans []item) []byte {
 		out[len(out)-1] = '\n' // instead of the last space
 	}
 	return out
+}
+
+// statusWord names a span's status as the specification does.
+func statusWord(code tracepb.Status_StatusCode) string {
+	switch code {
+	case tracepb.Status_STATUS_CODE_OK:
+		return "ok"
+	case tracepb.Status_STATUS_CODE_ERROR:
+		return "error"
+	}
+	return "unset"
 }
 
 func appendField(out []byte, key, value string) []byte {

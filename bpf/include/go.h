@@ -60,8 +60,11 @@ struct addr_set {
 
 static __always_inline bool in_set(const volatile struct addr_set *set, __u64 addr)
 {
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_ADDRS; i++) {
-		if (i < set->n && set->addr[i] == addr)
+		if (i >= set->n)
+			return false;
+		if (set->addr[i] == addr)
 			return true;
 	}
 	return false;

@@ -8,7 +8,7 @@
 
 #define MAP_SLOTS 8 // slots of a group or bucket, both kinds
 #define MAP_GROUP_MAX 352 // bytes of a group that can be read: map[string][]string has 328 or 336
-#define MAP_MAX_GROUPS 256
+#define MAP_MAX_GROUPS 512
 #define MAP_SAME_SIZE_GROW 8 // a flag of runtime.hmap: the old buckets are as many
 
 struct go_map_layout {
@@ -33,12 +33,27 @@ struct map_walk {
 	__u64 table;
 };
 
+// What a walk needs of a map's head, both kinds, lies within so many bytes.
+#define MAP_HEAD 48
+
+static __always_inline __u64 head_word(const __u8 *head, __u32 offset)
+{
+	return offset <= MAP_HEAD - 8 ? *(__u64 *)(head + offset) : 0;
+}
+
+static __always_inline __u8 head_byte(const __u8 *head, __u32 offset)
+{
+	return offset < MAP_HEAD ? head[offset] : 0;
+}
+
 static __always_inline void start_walk(struct map_walk *w, __u64 map, const volatile struct go_map_layout *l)
 {
-	if (!map)
+	__u8 head[MAP_HEAD] __attribute__((aligned(8))) = {};
+
+	if (!map || bpf_probe_read_user(head, sizeof(head), (void *)map))
 		return;
 	if (l->swiss) {
-		__u64 dir = read_u64(map + l->dir_ptr), n = read_u64(map + l->dir_len);
+		__u64 dir = head_word(head, l->dir_ptr), n = head_word(head, l->dir_len);
 		if (n) {
 			w->more = dir;
 			w->more_left = n;
@@ -48,15 +63,15 @@ static __always_inline void start_walk(struct map_walk *w, __u64 map, const vola
 		}
 		return;
 	}
-	__u8 b = read_u8(map + l->log2_buckets);
+	__u8 b = head_byte(head, l->log2_buckets);
 	if (b > 16)
 		return;
-	w->groups = read_u64(map + l->buckets);
+	w->groups = head_word(head, l->buckets);
 	w->left = 1ULL << b;
-	w->more = read_u64(map + l->old_buckets); // while the map grows
+	w->more = head_word(head, l->old_buckets); // while the map grows
 	if (!w->more)
 		return;
-	if (b && !(read_u8(map + l->flags) & MAP_SAME_SIZE_GROW))
+	if (b && !(head_byte(head, l->flags) & MAP_SAME_SIZE_GROW))
 		b--;
 	w->more_left = 1ULL << b;
 }

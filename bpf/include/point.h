@@ -34,6 +34,7 @@ static __always_inline const volatile struct point *find_point(struct pt_regs *c
 {
 	__u64 ip = REG_IP(ctx);
 
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_POINTS; i++) {
 		if (i >= ps->n)
 			return NULL;

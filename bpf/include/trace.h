@@ -7,6 +7,7 @@
 
 #define TRACEPARENT_LEN 55
 #define FLAG_SAMPLED 1
+#define FLAG_RANDOM 2 // the trace ID's last 7 bytes are random: handed on from the parent
 
 enum sampler_root { SAMPLER_ALWAYS_ON, SAMPLER_ALWAYS_OFF, SAMPLER_RATIO };
 
@@ -121,6 +122,6 @@ static __always_inline bool start_span(struct span_head *h, const struct trace_p
 	}
 	random_id(h->span_id, sizeof(h->span_id));
 	bool yes = sampled(h->trace_id, remote);
-	h->trace_flags = yes ? FLAG_SAMPLED : 0;
+	h->trace_flags = (yes ? FLAG_SAMPLED : 0) | (remote ? remote->flags & FLAG_RANDOM : 0);
 	return yes;
 }

@@ -103,12 +103,16 @@ func config(exporters, listen string) (agent.Config, error) {
 		return cfg, nil
 	}
 	kernel := bpf.Probe()
-	for _, needed := range []error{kernel.BPF(), kernel.RingBuffer(), kernel.Uprobes()} {
-		if needed != nil {
-			return agent.Config{}, needed
-		}
-	}
 	cfg.Kernel = agent.Kernel{UprobeMulti: kernel.UprobeMulti() == nil, AttachCookie: kernel.AttachCookie() == nil}
+	if err := kernel.BPF(); err != nil {
+		return agent.Config{}, err
+	}
+	if err := kernel.RingBuffer(); err != nil {
+		return agent.Config{}, err
+	}
+	if !cfg.Kernel.UprobeMulti { // else uprobes by perf events, which take more privileges, are not needed
+		return cfg, kernel.Uprobes()
+	}
 	return cfg, nil
 }
 

@@ -60,7 +60,6 @@ type Agent struct {
 	host     string
 	boot     time.Time
 	nextID   uint64
-	scanned  bool
 }
 
 // New prepares an agent; nothing is attached yet. The caller must call Run or Close.
@@ -139,6 +138,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.scan(); err != nil {
 		return errors.Join(err, a.Close())
 	}
+	if a.done() {
+		return errors.Join(errors.New("nothing to trace: no process named by its ID is a Go program that can be traced"), a.Close())
+	}
 	a.metrics.ready.Store(true)
 	for {
 		var err error
@@ -165,7 +167,7 @@ func (a *Agent) Run(ctx context.Context) error {
 // done says whether no target can ever appear again: all were named by process ID, and those processes have left.
 func (a *Agent) done() bool {
 	s := a.cfg.Selector
-	return len(s.PIDs) > 0 && len(s.Exe) == 0 && len(s.Descendants) == 0 && a.scanned && len(a.targets.all()) == 0
+	return len(s.PIDs) > 0 && len(s.Exe) == 0 && len(s.Descendants) == 0 && len(a.targets.all()) == 0
 }
 
 // scan attaches to targets that appeared and lets go of those that left.
@@ -184,7 +186,6 @@ func (a *Agent) scan() error {
 		}
 	}
 	a.targets.sweep(a.finish)
-	a.scanned = true
 	return nil
 }
 

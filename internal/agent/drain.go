@@ -14,6 +14,8 @@ import (
 type counters struct {
 	decode, unknown, unfinished atomic.Uint64
 
+	refused sync.Once // by a decoder: said once
+
 	mu     sync.Mutex
 	causes map[string]string // the last error of each exporter
 }
@@ -52,9 +54,8 @@ func (a *Agent) handle(event []byte) {
 	}
 	span, err := a.decoders[head.Probe](head, event, t.context)
 	if err != nil {
-		if a.counters.decode.Add(1) == 1 {
-			a.cfg.Log.Error("cannot decode an event (said once, see /metrics)", zap.Error(err))
-		}
+		a.counters.decode.Add(1)
+		a.counters.refused.Do(func() { a.cfg.Log.Error("cannot decode an event (said once, see /metrics)", zap.Error(err)) })
 		return
 	}
 	a.pipeline.Add(t.resource, t.scopes[head.Probe], span)

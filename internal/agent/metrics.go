@@ -93,17 +93,13 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(m.ringFill, a.reader.Fill())
 	gauge(m.queued, float64(stats.Queued))
-	running := 0
-	for _, t := range a.targets.all() {
-		if !t.gone.IsZero() {
-			continue
-		}
-		running++
+	running := a.targets.running()
+	for _, t := range running {
 		pid := strconv.Itoa(t.process.PID)
 		gauge(m.attached, float64(t.attached), pid, t.process.Exe)
 		gauge(m.missing, float64(t.missing), pid, t.process.Exe)
 	}
-	gauge(m.targets, float64(running))
+	gauge(m.targets, float64(len(running)))
 }
 
 func (m *metrics) exported(exporter string, d time.Duration) {
@@ -142,5 +138,10 @@ func (m *metrics) close() error {
 	if m.server == nil {
 		return nil
 	}
-	return m.server.Shutdown(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // a scraper that does not read is left behind
+	defer cancel()
+	if m.server.Shutdown(ctx) == nil {
+		return nil
+	}
+	return m.server.Close()
 }

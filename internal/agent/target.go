@@ -32,7 +32,7 @@ type target struct {
 	attachments []bpf.Attachment
 	attached    int // programs
 	missing     int
-	gone        time.Time // zero while the process runs
+	gone        time.Time // zero while the process runs; written under targets.mu
 }
 
 // linger is how long a target that left is kept: its last events are still in the ring buffer.
@@ -74,6 +74,26 @@ func (ts *targets) all() []*target {
 	}
 	slices.SortFunc(list, func(a, b *target) int { return int(a.id) - int(b.id) })
 	return list
+}
+
+// running returns those whose process runs. Their fields do not change any more but gone, which is not to be read.
+func (ts *targets) running() []*target {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	var list []*target
+	for _, t := range ts.byID {
+		if t.gone.IsZero() {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// leave notes that a target's process has left.
+func (ts *targets) leave(t *target) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t.gone = time.Now()
 }
 
 // find returns the running target that is this process, nil if it is none.
@@ -133,10 +153,10 @@ func (a *Agent) attachAll(p process.Process, path string, log *zap.Logger) {
 		return
 	}
 	t := a.newTarget(p, path, b)
-	a.targets.put(t)
 	for i := range b.probes {
 		a.attachProbe(t, &b.probes[i], log)
 	}
+	a.targets.put(t) // its first events may wait already, but nobody reads them before we are done
 	if !a.fs.Same(p) {
 		a.release(p)
 		return
@@ -184,15 +204,18 @@ func (a *Agent) attachProbe(t *target, l *loaded, log *zap.Logger) {
 		return
 	}
 	first := len(t.attachments)
-	for _, program := range l.plan.Programs {
+	for _, program := range slices.Backward(l.plan.Programs) {
 		if program.Err != nil {
 			t.missing++
 			log.Info("a part of the probe is off", zap.String("program", program.Name), zap.Error(program.Err))
 			continue
 		}
 		if err := a.attachProgram(t, l, program); err != nil {
-			for _, at := range t.attachments[first:] {
+			for _, at := range slices.Backward(t.attachments[first:]) {
 				err = errors.Join(err, at.Close())
+			}
+			for _, trial := range l.trials {
+				err = errors.Join(err, trial.leave(t.id))
 			}
 			t.attachments = t.attachments[:first]
 			t.missing++
@@ -250,14 +273,14 @@ func verify(exe string, p plan.Plan) error {
 func (a *Agent) release(p process.Process) {
 	if t := a.targets.find(p); t != nil {
 		a.detach(t)
-		t.gone = time.Now()
+		a.targets.leave(t)
 		a.cfg.Log.Info("the process left", zap.Int("pid", p.PID), zap.String("exe", p.Exe))
 	}
 }
 
 func (a *Agent) detach(t *target) {
 	var errs []error
-	for _, at := range t.attachments {
+	for _, at := range slices.Backward(t.attachments) { // the beginning first
 		errs = append(errs, at.Close())
 	}
 	for _, l := range t.binary.probes {

@@ -17,13 +17,19 @@ const (
 // trial decides whether a program is worth its trap in the processes of one binary: see probes.Trial.
 type trial struct {
 	program plan.Program
-	bpf     *bpf.Programs
+	bpf     attacher
 	places  map[uint64]*place // by target
 
 	off                  bool
 	again                time.Time     // no earlier trial than this
 	backoff              time.Duration // until again, next time
 	needed, spare, atOff uint64        // counters when the trial began, and the missed when it ended
+}
+
+// attacher is what a trial needs of bpf.Programs.
+type attacher interface {
+	Attach(program, exe string, pid int, offsets []uint64, target uint64) (bpf.Attachment, error)
+	Counter(name string) (uint64, error)
 }
 
 // place is where a program on trial is attached, or will be again.
@@ -35,7 +41,7 @@ type place struct {
 	at      bpf.Attachment
 }
 
-func newTrial(program plan.Program, programs *bpf.Programs) *trial {
+func newTrial(program plan.Program, programs attacher) *trial {
 	return &trial{program: program, bpf: programs, places: map[uint64]*place{}, backoff: trialBackoff}
 }
 

@@ -18,15 +18,17 @@ func TestMedian(t *testing.T) {
 
 func TestResult(t *testing.T) {
 	b := bench{
-		options: options{rounds: 1},
-		alone:   []float64{10}, floor: []float64{30}, traced: []float64{32}, busy: []float64{0.99, 0.5},
-		spanCPU: []float64{5}, resident: []float64{20e6}, spans: 100,
+		options: options{rounds: 2},
+		alone:   series{[]float64{10, 50}, []float64{0.99, 0.5}},
+		floor:   series{[]float64{30, 40}, []float64{1, 1}},
+		traced:  series{[]float64{32, 90}, []float64{1, 1}},
+		spanCPU: []float64{5, 6}, resident: []float64{20e6, 20e6}, spans: 100,
 	}
 	r := b.result()
-	if r.FloorAddedUS != 20 || r.AgentAddedUS != 22 || r.TimesFloor != 1.1 {
+	if r.Rounds != 1 || r.Disturbed != 1 || r.FloorAddedUS != 20 || r.AgentAddedUS != 22 || r.TimesFloor != 1.1 {
 		t.Errorf("got %+v", r)
 	}
 	if text := r.markdown(); !strings.Contains(text, "Not valid") {
-		t.Errorf("a target that was idle half the time is not reported:\n%s", text)
+		t.Errorf("one good round is not enough:\n%s", text)
 	}
 }

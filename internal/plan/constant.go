@@ -13,11 +13,9 @@ import (
 func resolve(b *process.Binary, c probes.Constant) (any, error) {
 	switch of := c.Of.(type) {
 	case probes.Field:
-		return field(b, probes.Fields{of}, c.Optional)
+		return field(b, probes.Fields{of}, c)
 	case probes.Fields:
-		return field(b, of, c.Optional)
-	case probes.Size:
-		return b.StructSize(string(of))
+		return field(b, of, c)
 	case probes.Itabs:
 		return addresses(b.Itabs(of.Interface, of.Concrete), c.Optional, fmt.Sprintf("no itab of %s for %s", of.Concrete, of.Interface))
 	case probes.Types:
@@ -36,21 +34,26 @@ func resolve(b *process.Binary, c probes.Constant) (any, error) {
 	return nil, fmt.Errorf("constant %s: a source of unknown kind %T", c.Name, c.Of)
 }
 
-func field(b *process.Binary, alternatives probes.Fields, optional bool) (int64, error) {
+func field(b *process.Binary, alternatives probes.Fields, c probes.Constant) (int64, error) {
 	var first error
 	for _, f := range alternatives {
 		path, err := b.Field(f.Type, f.Path)
 		if err == nil {
-			if offset, ok := path.Inline(); ok {
+			offset, ok := path.Inline()
+			switch {
+			case !ok:
+				err = fmt.Errorf("%s.%s leads through a pointer", f.Type, f.Path)
+			case c.Max > 0 && int64(offset) > c.Max:
+				err = fmt.Errorf("%s.%s is at offset %d, beyond %d", f.Type, f.Path, offset, c.Max)
+			default:
 				return int64(offset), nil
 			}
-			err = fmt.Errorf("%s.%s leads through a pointer", f.Type, f.Path)
 		}
 		if first == nil {
 			first = err
 		}
 	}
-	if optional {
+	if c.Optional {
 		return bpf.Absent, nil
 	}
 	return 0, first

@@ -51,5 +51,13 @@ func unquote(s string) string {
 	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
 		return s
 	}
-	return strings.ReplaceAll(s[1:len(s)-1], `\`, "")
+	s = s[1 : len(s)-1]
+	var text strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++ // the next byte stands for itself, a backslash too
+		}
+		text.WriteByte(s[i])
+	}
+	return text.String()
 }

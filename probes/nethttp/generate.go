@@ -1,4 +1,4 @@
 // Package nethttp instruments the standard library's HTTP server.
 package nethttp
 
-//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -go-package nethttp -type http_server_event -type http_end -type span_text server server.bpf.c -- -I../../bpf/include -I/usr/include/x86_64-linux-gnu -O2 -Wall -Werror -mcpu=v2
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -go-package nethttp -type http_server_event -type http_limits -type span_text server server.bpf.c -- -I../../bpf/include -I/usr/include/x86_64-linux-gnu -O2 -Wall -Werror -mcpu=v2

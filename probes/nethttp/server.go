@@ -13,9 +13,10 @@ import (
 // Server instruments net/http's server for HTTP/1.0 and 1.1: a SERVER span per request, from the call of the handler until
 // its return or its panic.
 //
-// Its two traps are the entry of serverHandler.ServeHTTP and the first emulated instruction behind that call in (*conn).serve
-// (https://github.com/golang/go/blob/go1.26.0/src/net/http/server.go). The deferred function of (*conn).serve, once per
-// connection, sees the panics. A route costs a third trap where the matched request is out of reach at the end: see Trial.
+// Its traps are the entry of serverHandler.ServeHTTP and the first emulated instruction behind that call in (*conn).serve
+// (https://github.com/golang/go/blob/go1.26.0/src/net/http/server.go): two per request. The deferred function of
+// (*conn).serve sees the panics: one per connection. A route costs one more per request where the matched request is out of
+// reach at the end: see probes.Trial.
 func Server() probes.Probe {
 	request := func(path string) probes.Field { return probes.Field{Type: "net/http.Request", Path: path} }
 	response := func(path string) probes.Field { return probes.Field{Type: "net/http.response", Path: path} }
@@ -23,7 +24,7 @@ func Server() probes.Probe {
 		Name:     "net/http server",
 		Library:  "net/http",
 		Spec:     loadServer,
-		InFlight: serverMapHttpRequests,
+		InFlight: bpf.InFlight{Map: serverMapHttpRequests, Entries: serverVarConnections},
 		Programs: []probes.Program{
 			{Name: serverProgServeHttp, Sites: []probes.Site{{Func: "net/http.serverHandler.ServeHTTP"}}},
 			{Name: serverProgServeHttpReturn, Sites: []probes.Site{
@@ -45,35 +46,37 @@ func Server() probes.Probe {
 				},
 			},
 		},
-		Constants: []probes.Constant{
+		Constants: append(probes.PanicConstants(), []probes.Constant{
 			{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
-			{Name: serverVarG_panic, Of: probes.Field{Type: "runtime.g", Path: "_panic"}},
-			{Name: serverVarPanicArg, Of: probes.Field{Type: "runtime._panic", Path: "arg"}},
+			{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
 			{Name: serverVarResponseItabs, Of: probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: "*net/http.response"}},
 			{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
-			{Name: serverVarRequestSize, Of: probes.Size("net/http.Request")},
-			{Name: serverVarResponseSize, Of: probes.Size("net/http.response")},
-			{Name: serverVarRequestMethod, Of: request("Method")},
-			{Name: serverVarRequestHeader, Of: request("Header")},
-			{Name: serverVarRequestHost, Of: request("Host")},
-			{Name: serverVarRequestRemoteAddr, Of: request("RemoteAddr")},
-			{Name: serverVarRequestUri, Of: request("RequestURI")},
-			{Name: serverVarRequestTls, Of: request("TLS")},
-			{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor")},
-			{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor")},
+			{Name: serverVarRequestMethod, Of: request("Method"), Max: requestMax},
+			{Name: serverVarRequestHeader, Of: request("Header"), Max: requestMax},
+			{Name: serverVarRequestHost, Of: request("Host"), Max: requestMax},
+			{Name: serverVarRequestRemoteAddr, Of: request("RemoteAddr"), Max: requestMax},
+			{Name: serverVarRequestUri, Of: request("RequestURI"), Max: requestMax},
+			{Name: serverVarRequestTls, Of: request("TLS"), Max: requestMax},
+			{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor"), Max: requestMax},
+			{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor"), Max: requestMax},
 			{Name: serverVarRequestPattern, Of: request("Pattern"), Optional: true},
 			{Name: serverVarRequestPat, Of: request("pat"), Optional: true},
 			{Name: serverVarPatternStr, Of: probes.Field{Type: "net/http.pattern", Path: "str"}, Optional: true},
-			{Name: serverVarResponseConn, Of: response("conn")},
-			{Name: serverVarResponseStatus, Of: response("status")},
-			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader")},
-			{Name: serverVarResponseWritten, Of: response("written")},
+			{Name: serverVarResponseConn, Of: response("conn"), Max: responseMax},
+			{Name: serverVarResponseStatus, Of: response("status"), Max: responseMax},
+			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader"), Max: responseMax},
+			{Name: serverVarResponseWritten, Of: response("written"), Max: responseMax},
 			{Name: serverVarConnHijacked, Of: probes.Field{Type: "net/http.conn", Path: "hijackedv"}},
-			{Name: serverVarTextTypes, Of: probes.Types(textTypes), Optional: true},
-		},
+		}...),
 		NewDecoder: newServerDecoder,
 	}
 }
+
+// The largest offsets at which the programs find a field in their copy of a struct.
+const (
+	requestMax  = int64(serverHttpLimitsREQUEST_OFFSET_MAX)
+	responseMax = int64(serverHttpLimitsRESPONSE_OFFSET_MAX)
+)
 
 // fixed is how much of an event is always there.
 const fixed = unsafe.Offsetof(serverHttpServerEvent{}.Text) + unsafe.Offsetof(serverHttpServerEvent{}.Text.Data)
@@ -110,9 +113,25 @@ func (d *decoder) decode(head *bpf.SpanHead, event []byte, target probes.Target)
 		forwardedHost:  d.Text(piece(ev.ForwardedHost)),
 		traceState:     probes.Text(piece(ev.TraceState)),
 		route:          route(d.Text(piece(ev.Route))),
-		panicText:      probes.Text(piece(ev.PanicText)),
+		panic:          d.panic(piece(ev.Panic.Text), target),
 	}
 	span := probes.NewSpan(head, tracepb.Span_SPAN_KIND_SERVER, target)
-	d.fill(span, &r, target)
+	d.fill(span, &r)
 	return span, nil
+}
+
+// panic takes a panic out of the event at hand.
+func (d *decoder) panic(text []byte, target probes.Target) probes.Panic {
+	ev := &d.event.Panic
+	p := probes.Panic{Text: probes.Text(text)}
+	if ev.Type != 0 {
+		p.Type = "unknown"
+		if name, ok := target.TypeName(ev.Type); ok {
+			p.Type = name
+		}
+	}
+	if ev.Bounds != 0 {
+		p.Bounds = &probes.Bounds{X: ev.X, Y: ev.Y, Signed: ev.BoundsSigned != 0, Code: ev.BoundsCode}
+	}
+	return p
 }

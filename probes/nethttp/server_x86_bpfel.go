@@ -39,12 +39,11 @@ type serverGoMapLayout struct {
 	Swiss       uint32
 }
 
-type serverHttpEnd uint32
+type serverHttpLimits uint32
 
 const (
-	serverHttpEndHTTP_RETURNED serverHttpEnd = 0
-	serverHttpEndHTTP_PANICKED serverHttpEnd = 1
-	serverHttpEndHTTP_EXITED   serverHttpEnd = 2
+	serverHttpLimitsREQUEST_OFFSET_MAX  serverHttpLimits = 208
+	serverHttpLimitsRESPONSE_OFFSET_MAX serverHttpLimits = 152
 )
 
 type serverHttpRequest struct {
@@ -77,8 +76,8 @@ type serverHttpRequest struct {
 		MoreLeft uint64
 		Table    uint64
 	}
-	Buffer [352]uint8
-	Event  serverHttpServerEvent
+	Event serverHttpServerEvent
+	Group [352]uint8
 }
 
 type serverHttpServerEvent struct {
@@ -96,16 +95,28 @@ type serverHttpServerEvent struct {
 		RemoteParent uint8
 		Pad          [2]uint8
 	}
-	BodySize       int64
-	PanicType      uint64
-	Status         int32
-	Ended          serverHttpEnd
-	Tls            uint8
-	Hijacked       uint8
-	HeaderWritten  uint8
-	ProtoMajor     uint8
-	ProtoMinor     uint8
-	Pad            [3]uint8
+	BodySize      int64
+	Status        int32
+	Tls           uint8
+	Hijacked      uint8
+	HeaderWritten uint8
+	Unwound       uint8
+	ProtoMajor    uint8
+	ProtoMinor    uint8
+	Pad           [6]uint8
+	Panic         struct {
+		_            structs.HostLayout
+		Type         uint64
+		X            int64
+		Y            int64
+		Kind         uint32
+		Bounds       uint8
+		BoundsSigned uint8
+		BoundsCode   uint8
+		Pad          uint8
+		Text         serverSpanText
+		_            [4]byte
+	}
 	Method         serverSpanText
 	RequestTarget  serverSpanText
 	Host           serverSpanText
@@ -117,13 +128,12 @@ type serverHttpServerEvent struct {
 	ForwardedHost  serverSpanText
 	TraceState     serverSpanText
 	Route          serverSpanText
-	PanicText      serverSpanText
 	Text           struct {
 		_    structs.HostLayout
 		Used uint16
-		Data [2560]uint8
+		Data [3200]uint8
 	}
-	_ [6]byte
+	_ [2]byte
 }
 
 type serverPoints struct {
@@ -176,13 +186,20 @@ const (
 	serverProgServeHttp            = "serve_http"
 	serverProgServeHttpReturn      = "serve_http_return"
 	serverProgServeUnwind          = "serve_unwind"
+	serverVarBoundsCode            = "bounds_code"
+	serverVarBoundsSigned          = "bounds_signed"
+	serverVarBoundsTypes           = "bounds_types"
+	serverVarBoundsX               = "bounds_x"
+	serverVarBoundsY               = "bounds_y"
 	serverVarConnHijacked          = "conn_hijacked"
 	serverVarConnections           = "connections"
 	serverVarG_panic               = "g_panic"
+	serverVarG_parentGoid          = "g_parent_goid"
 	serverVarHasAttachCookie       = "has_attach_cookie"
 	serverVarHeaderLayout          = "header_layout"
 	serverVarMuxMatchPoints        = "mux_match_points"
 	serverVarPanicArg              = "panic_arg"
+	serverVarPanicGoexit           = "panic_goexit"
 	serverVarPatternStr            = "pattern_str"
 	serverVarProbeIndex            = "probe_index"
 	serverVarRequestHeader         = "request_header"
@@ -193,12 +210,10 @@ const (
 	serverVarRequestProtoMajor     = "request_proto_major"
 	serverVarRequestProtoMinor     = "request_proto_minor"
 	serverVarRequestRemoteAddr     = "request_remote_addr"
-	serverVarRequestSize           = "request_size"
 	serverVarRequestTls            = "request_tls"
 	serverVarRequestUri            = "request_uri"
 	serverVarResponseConn          = "response_conn"
 	serverVarResponseItabs         = "response_itabs"
-	serverVarResponseSize          = "response_size"
 	serverVarResponseStatus        = "response_status"
 	serverVarResponseWritten       = "response_written"
 	serverVarResponseWroteHeader   = "response_wrote_header"
@@ -212,6 +227,7 @@ const (
 	serverVarServeUnwindPoints     = "serve_unwind_points"
 	serverVarTextTypes             = "text_types"
 	serverVarUnused                = "unused"
+	serverVarUnusedLimits          = "unused_limits"
 )
 
 // loadServer returns the embedded CollectionSpec for server.
@@ -276,13 +292,20 @@ type serverMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type serverVariableSpecs struct {
+	BoundsCode            *ebpf.VariableSpec `ebpf:"bounds_code"`
+	BoundsSigned          *ebpf.VariableSpec `ebpf:"bounds_signed"`
+	BoundsTypes           *ebpf.VariableSpec `ebpf:"bounds_types"`
+	BoundsX               *ebpf.VariableSpec `ebpf:"bounds_x"`
+	BoundsY               *ebpf.VariableSpec `ebpf:"bounds_y"`
 	ConnHijacked          *ebpf.VariableSpec `ebpf:"conn_hijacked"`
 	Connections           *ebpf.VariableSpec `ebpf:"connections"`
 	G_panic               *ebpf.VariableSpec `ebpf:"g_panic"`
+	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
 	MuxMatchPoints        *ebpf.VariableSpec `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.VariableSpec `ebpf:"panic_arg"`
+	PanicGoexit           *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	PatternStr            *ebpf.VariableSpec `ebpf:"pattern_str"`
 	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
 	RequestHeader         *ebpf.VariableSpec `ebpf:"request_header"`
@@ -293,12 +316,10 @@ type serverVariableSpecs struct {
 	RequestProtoMajor     *ebpf.VariableSpec `ebpf:"request_proto_major"`
 	RequestProtoMinor     *ebpf.VariableSpec `ebpf:"request_proto_minor"`
 	RequestRemoteAddr     *ebpf.VariableSpec `ebpf:"request_remote_addr"`
-	RequestSize           *ebpf.VariableSpec `ebpf:"request_size"`
 	RequestTls            *ebpf.VariableSpec `ebpf:"request_tls"`
 	RequestUri            *ebpf.VariableSpec `ebpf:"request_uri"`
 	ResponseConn          *ebpf.VariableSpec `ebpf:"response_conn"`
 	ResponseItabs         *ebpf.VariableSpec `ebpf:"response_itabs"`
-	ResponseSize          *ebpf.VariableSpec `ebpf:"response_size"`
 	ResponseStatus        *ebpf.VariableSpec `ebpf:"response_status"`
 	ResponseWritten       *ebpf.VariableSpec `ebpf:"response_written"`
 	ResponseWroteHeader   *ebpf.VariableSpec `ebpf:"response_wrote_header"`
@@ -312,6 +333,7 @@ type serverVariableSpecs struct {
 	ServeUnwindPoints     *ebpf.VariableSpec `ebpf:"serve_unwind_points"`
 	TextTypes             *ebpf.VariableSpec `ebpf:"text_types"`
 	Unused                *ebpf.VariableSpec `ebpf:"unused"`
+	UnusedLimits          *ebpf.VariableSpec `ebpf:"unused_limits"`
 }
 
 // serverObjects contains all objects after they have been loaded into the kernel.
@@ -353,13 +375,20 @@ func (m *serverMaps) Close() error {
 //
 // It can be passed to loadServerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type serverVariables struct {
+	BoundsCode            *ebpf.Variable `ebpf:"bounds_code"`
+	BoundsSigned          *ebpf.Variable `ebpf:"bounds_signed"`
+	BoundsTypes           *ebpf.Variable `ebpf:"bounds_types"`
+	BoundsX               *ebpf.Variable `ebpf:"bounds_x"`
+	BoundsY               *ebpf.Variable `ebpf:"bounds_y"`
 	ConnHijacked          *ebpf.Variable `ebpf:"conn_hijacked"`
 	Connections           *ebpf.Variable `ebpf:"connections"`
 	G_panic               *ebpf.Variable `ebpf:"g_panic"`
+	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`
 	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
 	MuxMatchPoints        *ebpf.Variable `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.Variable `ebpf:"panic_arg"`
+	PanicGoexit           *ebpf.Variable `ebpf:"panic_goexit"`
 	PatternStr            *ebpf.Variable `ebpf:"pattern_str"`
 	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
 	RequestHeader         *ebpf.Variable `ebpf:"request_header"`
@@ -370,12 +399,10 @@ type serverVariables struct {
 	RequestProtoMajor     *ebpf.Variable `ebpf:"request_proto_major"`
 	RequestProtoMinor     *ebpf.Variable `ebpf:"request_proto_minor"`
 	RequestRemoteAddr     *ebpf.Variable `ebpf:"request_remote_addr"`
-	RequestSize           *ebpf.Variable `ebpf:"request_size"`
 	RequestTls            *ebpf.Variable `ebpf:"request_tls"`
 	RequestUri            *ebpf.Variable `ebpf:"request_uri"`
 	ResponseConn          *ebpf.Variable `ebpf:"response_conn"`
 	ResponseItabs         *ebpf.Variable `ebpf:"response_itabs"`
-	ResponseSize          *ebpf.Variable `ebpf:"response_size"`
 	ResponseStatus        *ebpf.Variable `ebpf:"response_status"`
 	ResponseWritten       *ebpf.Variable `ebpf:"response_written"`
 	ResponseWroteHeader   *ebpf.Variable `ebpf:"response_wrote_header"`
@@ -389,6 +416,7 @@ type serverVariables struct {
 	ServeUnwindPoints     *ebpf.Variable `ebpf:"serve_unwind_points"`
 	TextTypes             *ebpf.Variable `ebpf:"text_types"`
 	Unused                *ebpf.Variable `ebpf:"unused"`
+	UnusedLimits          *ebpf.Variable `ebpf:"unused_limits"`
 }
 
 // serverPrograms contains all programs after they have been loaded into the kernel.

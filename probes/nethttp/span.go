@@ -2,6 +2,7 @@ package nethttp
 
 import (
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
+	"github.com/remora-agent/remora/bpf"
 	"github.com/remora-agent/remora/probes"
 )
 
@@ -20,13 +22,14 @@ type request struct {
 	event                                                  *serverHttpServerEvent
 	method, requestTarget, host, remoteAddr, userAgent     string
 	forwarded, forwardedFor, forwardedProto, forwardedHost string
-	traceState, route, panicText                           string
+	traceState, route                                      string
+	panic                                                  probes.Panic
 }
 
-// knownMethods follows the conventions: RFC 9110 and PATCH, unless the variable's list replaces them.
+// knownMethods follows the conventions: RFC 9110, PATCH and QUERY, unless the variable's list replaces them.
 func knownMethods(list string) []string {
 	if list == "" {
-		return []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE"}
+		return []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"}
 	}
 	methods := strings.Split(list, ",")
 	for i := range methods {
@@ -37,7 +40,7 @@ func knownMethods(list string) []string {
 
 // fill writes the request into the span by the stable conventions for HTTP servers:
 // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
-func (d *decoder) fill(span *tracepb.Span, r *request, target probes.Target) {
+func (d *decoder) fill(span *tracepb.Span, r *request) {
 	a := attributes{Cache: d.Cache, list: make([]*commonpb.KeyValue, 0, 16)}
 	span.Name = r.method
 	if slices.Contains(d.methods, r.method) {
@@ -71,7 +74,7 @@ func (d *decoder) fill(span *tracepb.Span, r *request, target probes.Target) {
 			span.TraceState = state.String()
 		}
 	}
-	r.addOutcome(&a, span, target)
+	r.addOutcome(&a, span)
 	span.Attributes = a.list
 }
 
@@ -127,9 +130,9 @@ func (r *request) addClient(a *attributes, f forwarded) {
 }
 
 // addOutcome writes how the request ended: status code, body size, error.
-func (r *request) addOutcome(a *attributes, span *tracepb.Span, target probes.Target) {
+func (r *request) addOutcome(a *attributes, span *tracepb.Span) {
 	ev := r.event
-	returned := ev.Ended == serverHttpEndHTTP_RETURNED
+	returned := ev.Unwound == 0
 	status := int64(ev.Status)
 	if ev.HeaderWritten == 0 {
 		status = 0 // nothing was sent: the handler unwound, or took the connection and may have answered by itself
@@ -145,10 +148,10 @@ func (r *request) addOutcome(a *attributes, span *tracepb.Span, target probes.Ta
 	}
 	var errorType string
 	switch {
-	case ev.Ended == serverHttpEndHTTP_PANICKED && !r.aborted(target):
+	case uint32(ev.Panic.Kind) == bpf.PanicValue && !r.aborted():
 		errorType = "panic"
-		span.Events = append(span.Events, r.exception(span.EndTimeUnixNano, target))
-	case ev.Ended == serverHttpEndHTTP_EXITED:
+		span.Events = append(span.Events, r.panic.Exception(span.EndTimeUnixNano))
+	case uint32(ev.Panic.Kind) == bpf.PanicGoexit:
 		errorType = "runtime.Goexit"
 	case status >= 500:
 		errorType = strconv.FormatInt(status, 10)
@@ -171,46 +174,17 @@ func protocolVersion(major, minor uint8) string {
 	return strconv.Itoa(int(major)) + "." + strconv.Itoa(int(minor))
 }
 
-// textTypes are types of panic values that are a string or point to a struct that begins with one, with what their Error
-// method says before it: https://github.com/golang/go/blob/go1.26.0/src/runtime/error.go
-var textTypes = []string{
-	"string", "*errors.errorString", "*fmt.wrapError", "*fmt.wrapErrors",
-	"runtime.errorString", "runtime.plainError", "runtime.errorAddressString",
-}
-
-func (r *request) panicType(target probes.Target) string {
-	name, _ := target.TypeName(r.event.PanicType)
-	return name
-}
-
 // aborted says whether the panic is http.ErrAbortHandler, by which a handler gives up on purpose.
-func (r *request) aborted(target probes.Target) bool {
-	return r.panicText == "net/http: abort Handler" && r.panicType(target) == "*errors.errorString"
-}
-
-func (r *request) exception(at uint64, target probes.Target) *tracepb.Span_Event {
-	name := first(r.panicType(target), "panic")
-	e := &tracepb.Span_Event{Name: "exception", TimeUnixNano: at, Attributes: []*commonpb.KeyValue{
-		probes.Attribute(string(semconv.ExceptionTypeKey), name),
-	}}
-	if text := r.panicText; text != "" {
-		if name == "runtime.errorString" || name == "runtime.errorAddressString" {
-			text = "runtime error: " + text
-		}
-		e.Attributes = append(e.Attributes, probes.Attribute(string(semconv.ExceptionMessageKey), text))
-	}
-	return e
+func (r *request) aborted() bool {
+	return r.panic.Text == "net/http: abort Handler" && r.panic.Type == "*errors.errorString"
 }
 
 // splitTarget takes path and query from a request target in any of its forms: /path?query, http://host/path, host:port, *.
 func splitTarget(target string) (path, query string) {
 	if !strings.HasPrefix(target, "/") {
 		if _, rest, ok := strings.Cut(target, "://"); ok {
-			slash := strings.IndexAny(rest, "/?")
-			if slash < 0 {
-				return "/", ""
-			}
-			target = rest[slash:]
+			end := strings.IndexAny(rest+"/", "/?")            // of the authority
+			target = "/" + strings.TrimPrefix(rest[end:], "/") // an empty path is the root
 		} else if target != "*" {
 			return "", "" // CONNECT
 		}
@@ -219,23 +193,32 @@ func splitTarget(target string) (path, query string) {
 	return path, query
 }
 
-// redactQuery replaces the values that the conventions name as secrets.
+// redactQuery replaces the values that the conventions name as secrets, also where the name is percent-encoded.
 func redactQuery(query string) string {
-	if !strings.Contains(query, "ig") && !strings.Contains(query, "AWSAccessKeyId") && !strings.Contains(query, "X-Amz-") {
+	if !strings.Contains(query, "ig") && !strings.Contains(query, "AWSAccessKeyId") && !strings.Contains(query, "X-Amz-") &&
+		!strings.Contains(query, "%") {
 		return query // the usual case: none of the names below is in it
 	}
 	params := strings.Split(query, "&")
 	for i, p := range params {
 		name, _, ok := strings.Cut(p, "=")
-		if !ok {
-			continue
-		}
-		switch name {
-		case "AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token":
+		if ok && secret(name) {
 			params[i] = name + "=REDACTED"
 		}
 	}
 	return strings.Join(params, "&")
+}
+
+// secret says whether a query parameter's value is a secret, by its name as it was sent.
+func secret(name string) bool {
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	switch name {
+	case "AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token":
+		return true
+	}
+	return false
 }
 
 // route is the path part of a ServeMux pattern "[METHOD ][HOST]/[PATH]".

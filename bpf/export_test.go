@@ -1,0 +1,26 @@
+package bpf
+
+// VerifiedInstructions returns how many instructions the verifier walked through for each program; nil below kernel 5.16.
+func (p *Programs) VerifiedInstructions() (map[string]uint32, error) {
+	n := map[string]uint32{}
+	for name, prog := range p.coll.Programs {
+		info, err := prog.Info()
+		if err != nil {
+			return nil, err
+		}
+		if count, ok := info.VerifiedInstructions(); ok {
+			n[name] = count
+		}
+	}
+	return n, nil
+}
+
+// InFlight returns how many operations are under way.
+func (p *Programs) InFlight() (n int) {
+	var key SpanKey
+	var value []byte
+	for it := p.inFlight.Iterate(); it.Next(&key, &value); {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// The header lines that a span needs, read by walking the header's map once.
+#pragma once
+
+#include "server.h"
+
+// Header names as the words that they are compared by.
+#define WORD(a, b, c, d, e, f, g, h) \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
+
+// The lengths of the names below: most lines are passed by without reading theirs.
+#define NAME_LENGTHS (1 << 9 | 1 << 10 | 1 << 11 | 1 << 15 | 1 << 16 | 1 << 17)
+
+static __always_inline struct go_string first_value(struct go_slice values)
+{
+	struct go_string none = {};
+	return values.len ? read_string_header(values.ptr) : none;
+}
+
+// append_trace_state joins the lines of the header to one list. What would make it too long is left out whole: a list that is
+// cut in its middle says something else.
+static __always_inline struct span_text append_trace_state(struct text_area *t, struct go_slice lines)
+{
+	struct span_text all = {};
+
+	for (int i = 0; i < TRACE_STATE_LINES && i < lines.len; i++) {
+		struct go_string line = read_string_header(lines.ptr + i * sizeof(line));
+		if (!line.len)
+			continue;
+		if (line.len > TRACE_STATE_MAX || all.len + line.len > TRACE_STATE_MAX) {
+			count_loss(LOSS_TRUNCATED);
+			break;
+		}
+		if (all.len)
+			append_byte(t, ',');
+		struct span_text more = append(t, line, TRACE_STATE_MAX);
+		if (!all.len)
+			all = more;
+		else if (more.len)
+			all.len = more.off + more.len - all.off;
+	}
+	return all;
+}
+
+// keep_header keeps what a span needs of one header line.
+static __always_inline void keep_header(struct http_request *r, struct go_string name, struct go_slice values)
+{
+	__u64 w[3] = {};
+	struct text_area *t = &r->event.text;
+	__u64 n = name.len;
+
+	barrier_var(n);
+	if (n > 17 || !(1 << n & NAME_LENGTHS) || bpf_probe_read_user(w, n, (void *)name.ptr))
+		return;
+	if (n == 11 && w[0] == WORD('T', 'r', 'a', 'c', 'e', 'p', 'a', 'r') && w[1] == WORD('e', 'n', 't', 0, 0, 0, 0, 0)) {
+		r->traceparent = first_value(values);
+		r->traceparents = values.len;
+	} else if (n == 10 && w[0] == WORD('T', 'r', 'a', 'c', 'e', 's', 't', 'a') && w[1] == WORD('t', 'e', 0, 0, 0, 0, 0, 0)) {
+		r->event.trace_state = append_trace_state(t, values);
+	} else if (n == 10 && w[0] == WORD('U', 's', 'e', 'r', '-', 'A', 'g', 'e') && w[1] == WORD('n', 't', 0, 0, 0, 0, 0, 0)) {
+		r->event.user_agent = append(t, first_value(values), USER_AGENT_MAX);
+	} else if (n == 9 && w[0] == WORD('F', 'o', 'r', 'w', 'a', 'r', 'd', 'e') && w[1] == WORD('d', 0, 0, 0, 0, 0, 0, 0)) {
+		r->event.forwarded = append(t, first_value(values), FORWARD_MAX);
+	} else if (w[0] == WORD('X', '-', 'F', 'o', 'r', 'w', 'a', 'r')) {
+		if (n == 15 && w[1] == WORD('d', 'e', 'd', '-', 'F', 'o', 'r', 0))
+			r->event.forwarded_for = append(t, first_value(values), FORWARD_MAX);
+		else if (n == 17 && w[1] == WORD('d', 'e', 'd', '-', 'P', 'r', 'o', 't') && w[2] == WORD('o', 0, 0, 0, 0, 0, 0, 0))
+			r->event.forwarded_proto = append(t, first_value(values), FORWARD_MAX);
+		else if (n == 16 && w[1] == WORD('d', 'e', 'd', '-', 'H', 'o', 's', 't'))
+			r->event.forwarded_host = append(t, first_value(values), FORWARD_MAX);
+	}
+}
+
+// scan_group looks through the eight slots of the next group of the header map; 0 when it was the last. A global function: the
+// verifier checks it once, not once for each group.
+__noinline int scan_group(__u64 target, __u64 goroutine)
+{
+	struct span_key key = { .target = target, .goroutine = goroutine };
+	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	__u32 size = header_layout.group_size;
+
+	if (!r || walk_done(&r->walk))
+		return 0;
+	__u64 group = next_group(&r->walk, &header_layout);
+	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(r->group, size, (void *)group))
+		return !walk_done(&r->walk);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAP_SLOTS; i++) {
+		__u32 k = header_layout.keys + i * header_layout.key_stride;
+		__u32 v = header_layout.elems + i * header_layout.elem_stride;
+		__u32 c = header_layout.control + i;
+		if (c >= MAP_GROUP_MAX || k > MAP_GROUP_MAX - sizeof(struct go_string) || v > MAP_GROUP_MAX - sizeof(struct go_slice))
+			return 0;
+		if (slot_filled(r->group[c], &header_layout))
+			keep_header(r, *(struct go_string *)(r->group + k), *(struct go_slice *)(r->group + v));
+	}
+	return !walk_done(&r->walk);
+}
+
+// read_parent parses the traceparent header: 1 if it names a valid parent.
+__noinline int read_parent(__u64 target, __u64 goroutine)
+{
+	struct span_key key = { .target = target, .goroutine = goroutine };
+	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	__u8 text[TRACEPARENT_LEN + 1];
+
+	return r && parse_traceparent(r->traceparent, text, &r->parent);
+}
