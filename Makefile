@@ -10,10 +10,12 @@ LINT := golangci-lint-v2.15.0
 
 # What the tests need from Debian: the BPF compiler and its headers, a C compiler for cgo and the race detector.
 PACKAGES := clang-19 llvm-19 libbpf-dev linux-libc-dev gcc libc6-dev
+# What the virtual machines of test-kernel need. virtiofsd is in qemu-system-common up to bookworm, in a package of its own later.
+KERNEL_PACKAGES = qemu-system-x86 qemu-system-common xz-utils $(shell test -e /usr/lib/qemu/virtiofsd || apt-cache pkgnames virtiofsd | grep -x virtiofsd)
 GENERATED := find . -name '*_bpfel.go' -o -name '*_bpfel.o'
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 generate: packages ## compile the BPF programs (clang-19)
 	go generate ./...
@@ -30,6 +32,10 @@ unit: ## unit tests, with the race detector but for process, whose parsers it sl
 
 e2e: build ## tests from outside, with programs of several Go versions; needs root
 	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m ./test/e2e/... | go run ./internal/testreport
+
+test-kernel: ## tests under other kernels, in virtual machines; needs root
+	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)' || true # what is not there is a skip, which says why
+	go test -json -count=1 -timeout 60m ./test/kernel | go run ./internal/testreport
 
 bench: build ## what tracing costs a server, against the floor; needs root
 	go run ./internal/bench
@@ -68,4 +74,4 @@ packages: # install what is missing
 	mv .cache/bin/golangci-lint $@
 
 .ONESHELL:
-.PHONY: help generate build test check unit e2e bench demo inspect doctor lint vet fmt generated packages
+.PHONY: help generate build test check unit e2e test-kernel bench demo inspect doctor lint vet fmt generated packages

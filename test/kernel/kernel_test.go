@@ -7,11 +7,9 @@ import (
 	"cmp"
 	"context"
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -36,6 +34,7 @@ func machines() []machine {
 		{series: "6.1", arch: "amd64"},
 		{series: "6.12", arch: "amd64"},
 		{series: "7.2", arch: "amd64"},
+		{series: "6.12", arch: "arm64"},
 	}
 }
 
@@ -118,5 +117,5 @@ func runSuite(ctx context.Context, t *testing.T, k vm.Kernel, m machine, s suite
 	if status != 0 && !failed {
 		t.Errorf("the tests ended with %d:\n%s", status, out.String())
 	}
-	t.Logf("%v on %s", time.Since(started).Round(time.Second), fmt.Sprint(m, " emulated on ", runtime.GOARCH))
+	t.Logf("took %v on %v", time.Since(started).Round(time.Second), m)
 }

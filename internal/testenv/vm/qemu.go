@@ -78,7 +78,7 @@ func shareFiles(ctx context.Context, dir string) (*sharer, error) {
 		return nil, err
 	}
 	socket := filepath.Join(dir, "files")
-	s := &sharer{exec.CommandContext(ctx, path, "--socket-path="+socket, "-o", "source=/", "-o", "cache=auto", "-o", "sandbox=chroot", "--thread-pool-size=1")}
+	s := &sharer{exec.CommandContext(ctx, path, "--socket-path="+socket, "-o", "source=/", "-o", "cache=always", "-o", "sandbox=chroot", "--thread-pool-size=1")}
 	log, err := os.Create(filepath.Join(dir, "virtiofsd.log"))
 	if err != nil {
 		return nil, err
