@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -103,6 +104,9 @@ func config(exporters, listen string) (agent.Config, error) {
 		return cfg, nil
 	}
 	kernel := bpf.Probe()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // a neighbour of the programs that it traces: memory before CPU
+	}
 	cfg.Kernel = agent.Kernel{UprobeMulti: kernel.UprobeMulti() == nil, AttachCookie: kernel.AttachCookie() == nil}
 	if err := kernel.BPF(); err != nil {
 		return agent.Config{}, err

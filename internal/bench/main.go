@@ -28,17 +28,18 @@ type options struct {
 const (
 	loadCPU   = 0
 	targetCPU = 1
-	warmUp    = 500 * time.Millisecond // the agent's probes on trial leave in this time
-	repeats   = 6                      // short measurements, of which the fastest counts
-	saturated = 0.95                   // the share of its CPU that the target uses at least
+	warmUp    = 200 * time.Millisecond
+	trial     = 1500 * time.Millisecond // the agent's probes on trial leave in this time
+	repeats   = 4                       // short measurements, of which the fastest counts
+	saturated = 0.95                    // the share of its CPU that the target uses at least
 )
 
 func main() {
 	var o options
 	flag.StringVar(&o.remora, "remora", "bin/remora", "the agent")
-	flag.IntVar(&o.rounds, "rounds", 7, "how often each of the three is measured")
+	flag.IntVar(&o.rounds, "rounds", 15, "how often each of the three is measured")
 	flag.IntVar(&o.conns, "conns", 32, "connections")
-	flag.DurationVar(&o.slice, "slice", 300*time.Millisecond, "one short measurement; the fastest of several counts")
+	flag.DurationVar(&o.slice, "slice", 200*time.Millisecond, "one short measurement; the fastest of several counts")
 	flag.StringVar(&o.json, "json", "bin/bench.json", "file for the result")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -116,22 +117,22 @@ type bench struct {
 }
 
 func (b *bench) round() error {
-	if err := b.measure(&b.alone); err != nil {
+	if err := b.measure(&b.alone, warmUp); err != nil {
 		return err
 	}
 	detach, err := attachFloor(b.target.PID, b.offsets)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(b.measure(&b.floor), detach()); err != nil {
+	if err := errors.Join(b.measure(&b.floor, warmUp), detach()); err != nil {
 		return err
 	}
 	return b.withAgent()
 }
 
 // measure adds one measurement to a series: the fastest of a few short ones, because all that disturbs only adds time.
-func (b *bench) measure(s *series) error {
-	if _, _, err := rig.Load(b.target.Addr, "/", b.conns, warmUp); err != nil {
+func (b *bench) measure(s *series, warm time.Duration) error {
+	if _, _, err := rig.Load(b.target.Addr, "/", b.conns, warm); err != nil {
 		return err
 	}
 	fastest, busy := math.Inf(1), 0.0
@@ -168,7 +169,7 @@ func (b *bench) withAgent() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := b.measure(&b.traced); err != nil {
+	if err := b.measure(&b.traced, trial); err != nil {
 		return err
 	}
 	time.Sleep(time.Second) // for the last batch
