@@ -8,7 +8,9 @@ import (
 	"os"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 )
 
 // Options of the kernel side.
@@ -21,10 +23,19 @@ type Options struct {
 	Sampling     Sampling
 }
 
+// Linux 6.1 is the first on which programs may allocate map entries as they run. Before, the kernel warns of it, which taints
+// it, and with PREEMPT_RT refuses (https://github.com/torvalds/linux/blob/v6.0/kernel/bpf/verifier.c, "run-time allocation"). This
+// cannot be found by trying without that warning.
+const allocatingLinux = 6<<16 | 1<<8
+
+// preallocated is how many operations fit where memory is taken for all of them at once.
+const preallocated = 1024
+
 // Runtime holds what all programs share: the ring buffer and the counters.
 type Runtime struct {
-	opts   Options
-	shared sharedMaps
+	opts        Options
+	shared      sharedMaps
+	preallocate bool
 }
 
 // Open creates the shared maps. The error says which right is missing if that is the cause.
@@ -38,7 +49,8 @@ func Open(opts Options) (*Runtime, error) {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("cannot raise the limit of locked memory: %w (grant CAP_SYS_RESOURCE)", err)
 	}
-	r := &Runtime{opts: opts}
+	version, err := features.LinuxVersionCode()
+	r := &Runtime{opts: opts, preallocate: err != nil || version < allocatingLinux}
 	spec.Maps[sharedMapEvents].MaxEntries = uint32(opts.RingBytes)
 	if err := spec.LoadAndAssign(&r.shared, nil); err != nil {
 		return nil, fmt.Errorf("cannot create BPF maps: %w (run as root, or grant CAP_BPF and CAP_PERFMON; `remora doctor` tells more)", err)
@@ -99,6 +111,10 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, inFlight InFligh
 		return nil, fmt.Errorf("the probe has no map %q", inFlight.Map)
 	}
 	m.MaxEntries = uint32(r.opts.InFlight)
+	if r.preallocate {
+		m.Flags &^= unix.BPF_F_NO_PREALLOC
+		m.MaxEntries = min(m.MaxEntries, preallocated)
+	}
 	spec.Maps[sharedMapEvents].MaxEntries = uint32(r.opts.RingBytes)
 	shared := map[string]any{
 		sharedVarProbeIndex:      index,
