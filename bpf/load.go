@@ -119,6 +119,7 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, inFlight InFligh
 	shared := map[string]any{
 		sharedVarProbeIndex:      index,
 		sharedVarHasAttachCookie: boolean(r.opts.AttachCookie),
+		sharedVarIdleMax:         uint64(m.MaxEntries / 4),
 		sharedVarSampler:         r.opts.Sampling,
 	}
 	for _, values := range []map[string]any{shared, constants} {

@@ -143,6 +143,7 @@ const (
 	sharedVarBoundsY           = "bounds_y"
 	sharedVarG_panic           = "g_panic"
 	sharedVarHasAttachCookie   = "has_attach_cookie"
+	sharedVarIdleMax           = "idle_max"
 	sharedVarPanicArg          = "panic_arg"
 	sharedVarPanicGoexit       = "panic_goexit"
 	sharedVarProbeIndex        = "probe_index"
@@ -224,6 +225,7 @@ type sharedVariableSpecs struct {
 	BoundsY           *ebpf.VariableSpec `ebpf:"bounds_y"`
 	G_panic           *ebpf.VariableSpec `ebpf:"g_panic"`
 	HasAttachCookie   *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
+	IdleMax           *ebpf.VariableSpec `ebpf:"idle_max"`
 	PanicArg          *ebpf.VariableSpec `ebpf:"panic_arg"`
 	PanicGoexit       *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	ProbeIndex        *ebpf.VariableSpec `ebpf:"probe_index"`
@@ -284,6 +286,7 @@ type sharedVariables struct {
 	BoundsY           *ebpf.Variable `ebpf:"bounds_y"`
 	G_panic           *ebpf.Variable `ebpf:"g_panic"`
 	HasAttachCookie   *ebpf.Variable `ebpf:"has_attach_cookie"`
+	IdleMax           *ebpf.Variable `ebpf:"idle_max"`
 	PanicArg          *ebpf.Variable `ebpf:"panic_arg"`
 	PanicGoexit       *ebpf.Variable `ebpf:"panic_goexit"`
 	ProbeIndex        *ebpf.Variable `ebpf:"probe_index"`

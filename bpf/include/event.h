@@ -48,6 +48,7 @@ struct {
 
 volatile const __u32 probe_index;
 volatile const __u8 has_attach_cookie;
+volatile const __u64 idle_max; // goroutines without an operation that may stay in a map of operations
 
 static __always_inline void count_loss(enum loss why)
 {

@@ -16,7 +16,7 @@ import (
 )
 
 // shared are the constants that bpf.Load sets itself.
-var shared = []string{"probe_index", "has_attach_cookie", "sampler"}
+var shared = []string{"probe_index", "has_attach_cookie", "idle_max", "sampler"}
 
 // TestDeclarations compares what every probe declares with its compiled objects, so that a constant that was forgotten fails
 // here and not where a program is traced.
@@ -173,6 +173,8 @@ func sharedSize(name string) uintptr {
 	switch name {
 	case "probe_index":
 		return 4
+	case "idle_max":
+		return 8
 	case "has_attach_cookie":
 		return 1
 	}

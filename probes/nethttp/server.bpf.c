@@ -190,7 +190,7 @@ int serve_http_return(struct pt_regs *ctx)
 		return 0;
 	finish(r);
 	r->state = HTTP_IDLE;
-	if (connections > IDLE_MAX)
+	if (connections > idle_max)
 		leave(&key);
 	return 0;
 }

@@ -19,7 +19,6 @@
 #define ROUTE_MAX 256
 #define REQUEST_BUFFER 224 // bytes of a Request that hold the fields below, and of a response
 #define RESPONSE_BUFFER 160
-#define IDLE_MAX 4096 // connections without a request that stay in the map
 
 struct http_server_event {
 	struct span_head head;

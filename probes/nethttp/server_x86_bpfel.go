@@ -197,6 +197,7 @@ const (
 	serverVarG_parentGoid          = "g_parent_goid"
 	serverVarHasAttachCookie       = "has_attach_cookie"
 	serverVarHeaderLayout          = "header_layout"
+	serverVarIdleMax               = "idle_max"
 	serverVarMuxMatchPoints        = "mux_match_points"
 	serverVarPanicArg              = "panic_arg"
 	serverVarPanicGoexit           = "panic_goexit"
@@ -303,6 +304,7 @@ type serverVariableSpecs struct {
 	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
+	IdleMax               *ebpf.VariableSpec `ebpf:"idle_max"`
 	MuxMatchPoints        *ebpf.VariableSpec `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.VariableSpec `ebpf:"panic_arg"`
 	PanicGoexit           *ebpf.VariableSpec `ebpf:"panic_goexit"`
@@ -386,6 +388,7 @@ type serverVariables struct {
 	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`
 	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
+	IdleMax               *ebpf.Variable `ebpf:"idle_max"`
 	MuxMatchPoints        *ebpf.Variable `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.Variable `ebpf:"panic_arg"`
 	PanicGoexit           *ebpf.Variable `ebpf:"panic_goexit"`
