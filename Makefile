@@ -28,7 +28,7 @@ test: packages generated lint vet unit e2e ## all checks and tests, as CI runs t
 check: test ## the same as test
 
 unit: ## unit tests, with the race detector but for process, whose parsers it slows down to minutes
-	{ go test -json ./process/...; go test -json -race $$(go list ./... | grep -vE '/(process|test/.*)$$'); } | go run ./internal/testreport
+	{ go test -json -timeout 40m ./process/...; go test -json -timeout 40m -race $$(go list ./... | grep -vE '/(process|test/.*)$$'); } | go run ./internal/testreport
 
 e2e: build ## tests from outside, with programs of several Go versions; needs root
 	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m ./test/e2e/... | go run ./internal/testreport
