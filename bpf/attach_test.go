@@ -159,7 +159,7 @@ func testAttach(t *testing.T, v variant) {
 	if fill := a.reader.Fill(); fill != 0 {
 		t.Errorf("the ring buffer is %g full after it was drained", fill)
 	}
-	testenv.Eventually(t, 5*time.Second, "connections end", func() bool { return a.programs.InFlight() == 0 })
+	testenv.Eventually(t, 5*time.Second, "connections end", func() bool { return a.runtime.InFlight() == 0 && a.runtime.Contexts() == 0 })
 	a.close(t)
 	a.get(t, "/hello") // it serves on
 	a.Stop()
@@ -201,18 +201,18 @@ func TestForget(t *testing.T) {
 	a.exchange(t, idle, "/hello", "")
 	busy := a.dial(t)
 	fmt.Fprint(busy, "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
-	testenv.Eventually(t, 5*time.Second, "two connections", func() bool { return a.programs.InFlight() == 2 })
+	testenv.Eventually(t, 5*time.Second, "two connections", func() bool { return a.runtime.InFlight() == 2 && a.runtime.Contexts() == 2 })
 	for _, tt := range []struct {
 		target uint64
 		want   int
 	}{{a.id + 1, 0}, {a.id, 1}, {a.id, 0}} {
-		n, err := a.programs.Forget(tt.target)
+		n, err := a.runtime.Forget(tt.target)
 		if err != nil || n != tt.want {
 			t.Errorf("forgot %d of target %d, want %d (%v)", n, tt.target, tt.want, err)
 		}
 	}
-	if n := a.programs.InFlight(); n != 0 {
-		t.Errorf("%d operations stay", n)
+	if n, contexts := a.runtime.InFlight(), a.runtime.Contexts(); n != 0 || contexts != 0 {
+		t.Errorf("%d operations and %d contexts stay", n, contexts)
 	}
 }
 
@@ -344,12 +344,11 @@ func TestErrors(t *testing.T) {
 			_, err := a.programs.Attach("serve_http", "/proc/self/exe", 1<<22+1, []uint64{4096}, 1)
 			return err
 		}, "cannot attach serve_http to process"},
-		{"map", func() error { return loadBroken(a.runtime, bpf.InFlight{Map: "none"}, nil) }, `no map "none"`},
 		{"constant", func() error {
-			return loadBroken(a.runtime, nethttp.Server().InFlight, map[string]any{"none": int64(1)})
+			return loadBroken(a.runtime, map[string]any{"none": int64(1)})
 		}, `no constant "none"`},
 		{"size of a constant", func() error {
-			return loadBroken(a.runtime, nethttp.Server().InFlight, map[string]any{"request_method": uint8(1)})
+			return loadBroken(a.runtime, map[string]any{"request_method": uint8(1)})
 		}, `cannot set the constant "request_method"`},
 	}
 	for _, tt := range tests {
@@ -362,12 +361,12 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func loadBroken(r *bpf.Runtime, inFlight bpf.InFlight, constants map[string]any) error {
+func loadBroken(r *bpf.Runtime, constants map[string]any) error {
 	spec, err := nethttp.Server().Spec()
 	if err != nil {
 		return err
 	}
-	p, err := r.Load(spec, 0, inFlight, constants, nil)
+	p, err := r.Load(spec, 0, constants, nil)
 	if err == nil {
 		p.Close()
 	}

@@ -15,11 +15,21 @@ func (p *Programs) VerifiedInstructions() (map[string]uint32, error) {
 	return n, nil
 }
 
-// InFlight returns how many operations are under way.
-func (p *Programs) InFlight() (n int) {
+// InFlight returns how many operations the kernel side knows.
+func (r *Runtime) InFlight() (n int) {
 	var key SpanKey
 	var value []byte
-	for it := p.inFlight.Iterate(); it.Next(&key, &value); {
+	for it := r.shared.Operations.Iterate(); it.Next(&key, &value); {
+		n++
+	}
+	return n
+}
+
+// Contexts returns how many contexts the kernel side knows.
+func (r *Runtime) Contexts() (n int) {
+	var key ContextKey
+	var value SpanKey
+	for it := r.shared.Contexts.Iterate(); it.Next(&key, &value); {
 		n++
 	}
 	return n

@@ -1,7 +1,6 @@
 package bpf
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -16,7 +15,7 @@ import (
 // Options of the kernel side.
 type Options struct {
 	RingBytes    int  // size of the ring buffer; rounded up to a power of two and a page
-	InFlight     int  // operations that each probe can have under way at once
+	InFlight     int  // operations that can be under way at once
 	UprobeMulti  bool // the kernel has it and filters by process
 	AttachCookie bool // the kernel has it for uprobes
 	Verified     bool // ask the verifier what each program costs it: for Programs.Verified
@@ -51,11 +50,30 @@ func Open(opts Options) (*Runtime, error) {
 	}
 	version, err := features.LinuxVersionCode()
 	r := &Runtime{opts: opts, preallocate: err != nil || version < allocatingLinux}
-	spec.Maps[sharedMapEvents].MaxEntries = uint32(opts.RingBytes)
+	r.resize(spec)
 	if err := spec.LoadAndAssign(&r.shared, nil); err != nil {
 		return nil, fmt.Errorf("cannot create BPF maps: %w (run as root, or grant CAP_BPF and CAP_PERFMON; `remora doctor` tells more)", err)
 	}
 	return r, nil
+}
+
+// resize sets the sizes of the shared maps: the same in every collection, or the kernel's are not taken for them.
+func (r *Runtime) resize(spec *ebpf.CollectionSpec) {
+	spec.Maps[sharedMapEvents].MaxEntries = uint32(r.opts.RingBytes)
+	for _, name := range []string{sharedMapOperations, sharedMapContexts} {
+		m := spec.Maps[name]
+		m.MaxEntries = uint32(r.inFlight())
+		if r.preallocate {
+			m.Flags &^= unix.BPF_F_NO_PREALLOC
+		}
+	}
+}
+
+func (r *Runtime) inFlight() int {
+	if r.preallocate {
+		return min(r.opts.InFlight, preallocated)
+	}
+	return r.opts.InFlight
 }
 
 func ringSize(n int) int {
@@ -83,43 +101,24 @@ func (r *Runtime) Losses() (Losses, error) {
 	return l, nil
 }
 
-// InFlight says where a probe's programs keep the operations under way.
-type InFlight struct {
-	// Map is keyed by SpanKey. The first 32 bits of a value are 0 while its goroutine has no operation under way.
-	Map string
-	// Entries is the variable that counts the entries of the map.
-	Entries string
-}
-
 // Programs are one probe's programs with the constants of one binary.
 type Programs struct {
-	runtime  *Runtime
-	coll     *ebpf.Collection
-	inFlight *ebpf.Map
-	entries  *ebpf.Variable
+	runtime *Runtime
+	coll    *ebpf.Collection
 }
 
 // Load loads a probe's programs. constants has a value for each constant of spec but the shared ones, by its C name;
 // without names programs that are not to be loaded.
-func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, inFlight InFlight, constants map[string]any, without []string) (*Programs, error) {
+func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[string]any, without []string) (*Programs, error) {
 	spec = spec.Copy()
 	for _, name := range without {
 		delete(spec.Programs, name)
 	}
-	m, ok := spec.Maps[inFlight.Map]
-	if !ok {
-		return nil, fmt.Errorf("the probe has no map %q", inFlight.Map)
-	}
-	m.MaxEntries = uint32(r.opts.InFlight)
-	if r.preallocate {
-		m.Flags &^= unix.BPF_F_NO_PREALLOC
-		m.MaxEntries = min(m.MaxEntries, preallocated)
-	}
-	spec.Maps[sharedMapEvents].MaxEntries = uint32(r.opts.RingBytes)
+	r.resize(spec)
 	shared := map[string]any{
 		sharedVarProbeIndex:      index,
 		sharedVarHasAttachCookie: boolean(r.opts.AttachCookie),
-		sharedVarIdleMax:         uint64(m.MaxEntries / 4),
+		sharedVarIdleMax:         uint64(r.inFlight() / 4),
 		sharedVarSampler:         r.opts.Sampling,
 	}
 	for _, values := range []map[string]any{shared, constants} {
@@ -133,8 +132,12 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, inFlight InFligh
 		}
 	}
 	opts := ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{
-		sharedMapEvents: r.shared.Events,
-		sharedMapLosses: r.shared.Losses,
+		sharedMapEvents:         r.shared.Events,
+		sharedMapLosses:         r.shared.Losses,
+		sharedMapOperations:     r.shared.Operations,
+		sharedMapOperationZero:  r.shared.OperationZero,
+		sharedMapOperationCount: r.shared.OperationCount,
+		sharedMapContexts:       r.shared.Contexts,
 	}}
 	if r.opts.Verified {
 		opts.Programs.LogLevel = ebpf.LogLevelStats
@@ -143,9 +146,7 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, inFlight InFligh
 	if err != nil {
 		return nil, fmt.Errorf("the kernel refuses the BPF programs: %w", err)
 	}
-	return &Programs{
-		runtime: r, coll: coll, inFlight: coll.Maps[inFlight.Map], entries: coll.Variables[inFlight.Entries],
-	}, nil
+	return &Programs{runtime: r, coll: coll}, nil
 }
 
 func boolean(b bool) uint8 {
@@ -178,37 +179,6 @@ func (p *Programs) Counter(name string) (uint64, error) {
 	var n uint64
 	err := v.Get(&n)
 	return n, err
-}
-
-// Forget removes the entries of a target that left. Returns how many operations were still under way.
-func (p *Programs) Forget(target uint64) (unfinished int, err error) {
-	var key SpanKey
-	var gone []SpanKey
-	kept := uint64(0)
-	keys := p.inFlight.Iterate()
-	var value []byte
-	for keys.Next(&key, &value) {
-		if key.Target != target {
-			kept++
-			continue
-		}
-		gone = append(gone, key)
-		if binary.NativeEndian.Uint32(value) != 0 {
-			unfinished++
-		}
-	}
-	if err := keys.Err(); err != nil {
-		return 0, fmt.Errorf("cannot list operations in flight: %w", err)
-	}
-	for _, k := range gone {
-		if err := p.inFlight.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return unfinished, fmt.Errorf("cannot remove an operation in flight: %w", err)
-		}
-	}
-	if len(gone) == 0 {
-		return 0, nil
-	}
-	return unfinished, p.entries.Set(kept)
 }
 
 // Close unloads the programs; links keep them until they are closed too.

@@ -72,7 +72,7 @@ func load(t *testing.T, r *bpf.Runtime, index int, p plan.Plan) *bpf.Programs {
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs, err := r.Load(spec, uint32(index), p.Probe.InFlight, p.Constants, p.Without())
+	programs, err := r.Load(spec, uint32(index), p.Constants, p.Without())
 	if err != nil {
 		t.Fatalf("%+v", err) // with the verifier's log
 	}

@@ -3,6 +3,7 @@
 // No program: the maps and types that all probes share, for bpf2go to make Go of.
 
 #include "gomap.h"
+#include "operation.h"
 #include "panic.h"
 #include "point.h"
 #include "text.h"
@@ -12,7 +13,9 @@ const struct points *unused_points __attribute__((unused));
 const struct go_map_layout *unused_go_map_layout __attribute__((unused));
 const struct sampling *unused_sampling __attribute__((unused));
 const struct span_head *unused_span_head __attribute__((unused));
+const struct context_key *unused_context_key __attribute__((unused));
 const struct span_key *unused_span_key __attribute__((unused));
+const enum operation_state *unused_operation_state __attribute__((unused));
 const enum loss *unused_loss __attribute__((unused));
 const enum branch *unused_branch __attribute__((unused));
 const enum place *unused_place __attribute__((unused));

@@ -19,6 +19,22 @@ type sharedAddrSet struct {
 	Addr [8]uint64
 }
 
+type sharedAnyOperation struct {
+	_         structs.HostLayout
+	Operation struct {
+		_    structs.HostLayout
+		Slot struct {
+			_          structs.HostLayout
+			State      uint32
+			Begun      uint32
+			Context    uint64
+			ContextKey uint64
+		}
+		Head sharedSpanHead
+	}
+	Rest [4008]uint8
+}
+
 type sharedBranch uint32
 
 const (
@@ -26,6 +42,12 @@ const (
 	sharedBranchBRANCH_TAKEN     sharedBranch = 1
 	sharedBranchBRANCH_NOT_TAKEN sharedBranch = 2
 )
+
+type sharedContextKey struct {
+	_       structs.HostLayout
+	Target  uint64
+	Context uint64
+}
 
 type sharedGoMapLayout struct {
 	_           structs.HostLayout
@@ -58,6 +80,14 @@ const (
 	sharedLossLOSS_TRUNCATED   sharedLoss = 5
 	sharedLossLOSS_HEADERS     sharedLoss = 6
 	sharedLossLOSS_COUNT       sharedLoss = 7
+)
+
+type sharedOperationState uint32
+
+const (
+	sharedOperationStateOPERATION_IDLE      sharedOperationState = 0
+	sharedOperationStateOPERATION_SAMPLED   sharedOperationState = 1
+	sharedOperationStateOPERATION_UNSAMPLED sharedOperationState = 2
 )
 
 type sharedPanicKind uint32
@@ -126,7 +156,8 @@ type sharedSpanHead struct {
 
 type sharedSpanKey struct {
 	_         structs.HostLayout
-	Target    uint64
+	Target    uint32
+	Role      uint32
 	Goroutine uint64
 }
 
@@ -134,32 +165,38 @@ type sharedSpanKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	sharedMapEvents            = "events"
-	sharedMapLosses            = "losses"
-	sharedVarBoundsCode        = "bounds_code"
-	sharedVarBoundsSigned      = "bounds_signed"
-	sharedVarBoundsTypes       = "bounds_types"
-	sharedVarBoundsX           = "bounds_x"
-	sharedVarBoundsY           = "bounds_y"
-	sharedVarG_panic           = "g_panic"
-	sharedVarHasAttachCookie   = "has_attach_cookie"
-	sharedVarIdleMax           = "idle_max"
-	sharedVarPanicArg          = "panic_arg"
-	sharedVarPanicGoexit       = "panic_goexit"
-	sharedVarProbeIndex        = "probe_index"
-	sharedVarRuntimeG_goid     = "runtime_g_goid"
-	sharedVarSampler           = "sampler"
-	sharedVarTextTypes         = "text_types"
-	sharedVarUnusedBranch      = "unused_branch"
-	sharedVarUnusedGoMapLayout = "unused_go_map_layout"
-	sharedVarUnusedLoss        = "unused_loss"
-	sharedVarUnusedPanicKind   = "unused_panic_kind"
-	sharedVarUnusedPlace       = "unused_place"
-	sharedVarUnusedPoints      = "unused_points"
-	sharedVarUnusedSamplerRoot = "unused_sampler_root"
-	sharedVarUnusedSampling    = "unused_sampling"
-	sharedVarUnusedSpanHead    = "unused_span_head"
-	sharedVarUnusedSpanKey     = "unused_span_key"
+	sharedMapContexts             = "contexts"
+	sharedMapEvents               = "events"
+	sharedMapLosses               = "losses"
+	sharedMapOperationCount       = "operation_count"
+	sharedMapOperationZero        = "operation_zero"
+	sharedMapOperations           = "operations"
+	sharedVarBoundsCode           = "bounds_code"
+	sharedVarBoundsSigned         = "bounds_signed"
+	sharedVarBoundsTypes          = "bounds_types"
+	sharedVarBoundsX              = "bounds_x"
+	sharedVarBoundsY              = "bounds_y"
+	sharedVarG_panic              = "g_panic"
+	sharedVarHasAttachCookie      = "has_attach_cookie"
+	sharedVarIdleMax              = "idle_max"
+	sharedVarPanicArg             = "panic_arg"
+	sharedVarPanicGoexit          = "panic_goexit"
+	sharedVarProbeIndex           = "probe_index"
+	sharedVarRuntimeG_goid        = "runtime_g_goid"
+	sharedVarSampler              = "sampler"
+	sharedVarTextTypes            = "text_types"
+	sharedVarUnusedBranch         = "unused_branch"
+	sharedVarUnusedContextKey     = "unused_context_key"
+	sharedVarUnusedGoMapLayout    = "unused_go_map_layout"
+	sharedVarUnusedLoss           = "unused_loss"
+	sharedVarUnusedOperationState = "unused_operation_state"
+	sharedVarUnusedPanicKind      = "unused_panic_kind"
+	sharedVarUnusedPlace          = "unused_place"
+	sharedVarUnusedPoints         = "unused_points"
+	sharedVarUnusedSamplerRoot    = "unused_sampler_root"
+	sharedVarUnusedSampling       = "unused_sampling"
+	sharedVarUnusedSpanHead       = "unused_span_head"
+	sharedVarUnusedSpanKey        = "unused_span_key"
 )
 
 // loadShared returns the embedded CollectionSpec for shared.
@@ -210,38 +247,44 @@ type sharedProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sharedMapSpecs struct {
-	Events *ebpf.MapSpec `ebpf:"events"`
-	Losses *ebpf.MapSpec `ebpf:"losses"`
+	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
+	Events         *ebpf.MapSpec `ebpf:"events"`
+	Losses         *ebpf.MapSpec `ebpf:"losses"`
+	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
+	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
+	Operations     *ebpf.MapSpec `ebpf:"operations"`
 }
 
 // sharedVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sharedVariableSpecs struct {
-	BoundsCode        *ebpf.VariableSpec `ebpf:"bounds_code"`
-	BoundsSigned      *ebpf.VariableSpec `ebpf:"bounds_signed"`
-	BoundsTypes       *ebpf.VariableSpec `ebpf:"bounds_types"`
-	BoundsX           *ebpf.VariableSpec `ebpf:"bounds_x"`
-	BoundsY           *ebpf.VariableSpec `ebpf:"bounds_y"`
-	G_panic           *ebpf.VariableSpec `ebpf:"g_panic"`
-	HasAttachCookie   *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
-	IdleMax           *ebpf.VariableSpec `ebpf:"idle_max"`
-	PanicArg          *ebpf.VariableSpec `ebpf:"panic_arg"`
-	PanicGoexit       *ebpf.VariableSpec `ebpf:"panic_goexit"`
-	ProbeIndex        *ebpf.VariableSpec `ebpf:"probe_index"`
-	RuntimeG_goid     *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
-	Sampler           *ebpf.VariableSpec `ebpf:"sampler"`
-	TextTypes         *ebpf.VariableSpec `ebpf:"text_types"`
-	UnusedBranch      *ebpf.VariableSpec `ebpf:"unused_branch"`
-	UnusedGoMapLayout *ebpf.VariableSpec `ebpf:"unused_go_map_layout"`
-	UnusedLoss        *ebpf.VariableSpec `ebpf:"unused_loss"`
-	UnusedPanicKind   *ebpf.VariableSpec `ebpf:"unused_panic_kind"`
-	UnusedPlace       *ebpf.VariableSpec `ebpf:"unused_place"`
-	UnusedPoints      *ebpf.VariableSpec `ebpf:"unused_points"`
-	UnusedSamplerRoot *ebpf.VariableSpec `ebpf:"unused_sampler_root"`
-	UnusedSampling    *ebpf.VariableSpec `ebpf:"unused_sampling"`
-	UnusedSpanHead    *ebpf.VariableSpec `ebpf:"unused_span_head"`
-	UnusedSpanKey     *ebpf.VariableSpec `ebpf:"unused_span_key"`
+	BoundsCode           *ebpf.VariableSpec `ebpf:"bounds_code"`
+	BoundsSigned         *ebpf.VariableSpec `ebpf:"bounds_signed"`
+	BoundsTypes          *ebpf.VariableSpec `ebpf:"bounds_types"`
+	BoundsX              *ebpf.VariableSpec `ebpf:"bounds_x"`
+	BoundsY              *ebpf.VariableSpec `ebpf:"bounds_y"`
+	G_panic              *ebpf.VariableSpec `ebpf:"g_panic"`
+	HasAttachCookie      *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
+	IdleMax              *ebpf.VariableSpec `ebpf:"idle_max"`
+	PanicArg             *ebpf.VariableSpec `ebpf:"panic_arg"`
+	PanicGoexit          *ebpf.VariableSpec `ebpf:"panic_goexit"`
+	ProbeIndex           *ebpf.VariableSpec `ebpf:"probe_index"`
+	RuntimeG_goid        *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
+	Sampler              *ebpf.VariableSpec `ebpf:"sampler"`
+	TextTypes            *ebpf.VariableSpec `ebpf:"text_types"`
+	UnusedBranch         *ebpf.VariableSpec `ebpf:"unused_branch"`
+	UnusedContextKey     *ebpf.VariableSpec `ebpf:"unused_context_key"`
+	UnusedGoMapLayout    *ebpf.VariableSpec `ebpf:"unused_go_map_layout"`
+	UnusedLoss           *ebpf.VariableSpec `ebpf:"unused_loss"`
+	UnusedOperationState *ebpf.VariableSpec `ebpf:"unused_operation_state"`
+	UnusedPanicKind      *ebpf.VariableSpec `ebpf:"unused_panic_kind"`
+	UnusedPlace          *ebpf.VariableSpec `ebpf:"unused_place"`
+	UnusedPoints         *ebpf.VariableSpec `ebpf:"unused_points"`
+	UnusedSamplerRoot    *ebpf.VariableSpec `ebpf:"unused_sampler_root"`
+	UnusedSampling       *ebpf.VariableSpec `ebpf:"unused_sampling"`
+	UnusedSpanHead       *ebpf.VariableSpec `ebpf:"unused_span_head"`
+	UnusedSpanKey        *ebpf.VariableSpec `ebpf:"unused_span_key"`
 }
 
 // sharedObjects contains all objects after they have been loaded into the kernel.
@@ -264,14 +307,22 @@ func (o *sharedObjects) Close() error {
 //
 // It can be passed to loadSharedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sharedMaps struct {
-	Events *ebpf.Map `ebpf:"events"`
-	Losses *ebpf.Map `ebpf:"losses"`
+	Contexts       *ebpf.Map `ebpf:"contexts"`
+	Events         *ebpf.Map `ebpf:"events"`
+	Losses         *ebpf.Map `ebpf:"losses"`
+	OperationCount *ebpf.Map `ebpf:"operation_count"`
+	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
+	Operations     *ebpf.Map `ebpf:"operations"`
 }
 
 func (m *sharedMaps) Close() error {
 	return _SharedClose(
+		m.Contexts,
 		m.Events,
 		m.Losses,
+		m.OperationCount,
+		m.OperationZero,
+		m.Operations,
 	)
 }
 
@@ -279,30 +330,32 @@ func (m *sharedMaps) Close() error {
 //
 // It can be passed to loadSharedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sharedVariables struct {
-	BoundsCode        *ebpf.Variable `ebpf:"bounds_code"`
-	BoundsSigned      *ebpf.Variable `ebpf:"bounds_signed"`
-	BoundsTypes       *ebpf.Variable `ebpf:"bounds_types"`
-	BoundsX           *ebpf.Variable `ebpf:"bounds_x"`
-	BoundsY           *ebpf.Variable `ebpf:"bounds_y"`
-	G_panic           *ebpf.Variable `ebpf:"g_panic"`
-	HasAttachCookie   *ebpf.Variable `ebpf:"has_attach_cookie"`
-	IdleMax           *ebpf.Variable `ebpf:"idle_max"`
-	PanicArg          *ebpf.Variable `ebpf:"panic_arg"`
-	PanicGoexit       *ebpf.Variable `ebpf:"panic_goexit"`
-	ProbeIndex        *ebpf.Variable `ebpf:"probe_index"`
-	RuntimeG_goid     *ebpf.Variable `ebpf:"runtime_g_goid"`
-	Sampler           *ebpf.Variable `ebpf:"sampler"`
-	TextTypes         *ebpf.Variable `ebpf:"text_types"`
-	UnusedBranch      *ebpf.Variable `ebpf:"unused_branch"`
-	UnusedGoMapLayout *ebpf.Variable `ebpf:"unused_go_map_layout"`
-	UnusedLoss        *ebpf.Variable `ebpf:"unused_loss"`
-	UnusedPanicKind   *ebpf.Variable `ebpf:"unused_panic_kind"`
-	UnusedPlace       *ebpf.Variable `ebpf:"unused_place"`
-	UnusedPoints      *ebpf.Variable `ebpf:"unused_points"`
-	UnusedSamplerRoot *ebpf.Variable `ebpf:"unused_sampler_root"`
-	UnusedSampling    *ebpf.Variable `ebpf:"unused_sampling"`
-	UnusedSpanHead    *ebpf.Variable `ebpf:"unused_span_head"`
-	UnusedSpanKey     *ebpf.Variable `ebpf:"unused_span_key"`
+	BoundsCode           *ebpf.Variable `ebpf:"bounds_code"`
+	BoundsSigned         *ebpf.Variable `ebpf:"bounds_signed"`
+	BoundsTypes          *ebpf.Variable `ebpf:"bounds_types"`
+	BoundsX              *ebpf.Variable `ebpf:"bounds_x"`
+	BoundsY              *ebpf.Variable `ebpf:"bounds_y"`
+	G_panic              *ebpf.Variable `ebpf:"g_panic"`
+	HasAttachCookie      *ebpf.Variable `ebpf:"has_attach_cookie"`
+	IdleMax              *ebpf.Variable `ebpf:"idle_max"`
+	PanicArg             *ebpf.Variable `ebpf:"panic_arg"`
+	PanicGoexit          *ebpf.Variable `ebpf:"panic_goexit"`
+	ProbeIndex           *ebpf.Variable `ebpf:"probe_index"`
+	RuntimeG_goid        *ebpf.Variable `ebpf:"runtime_g_goid"`
+	Sampler              *ebpf.Variable `ebpf:"sampler"`
+	TextTypes            *ebpf.Variable `ebpf:"text_types"`
+	UnusedBranch         *ebpf.Variable `ebpf:"unused_branch"`
+	UnusedContextKey     *ebpf.Variable `ebpf:"unused_context_key"`
+	UnusedGoMapLayout    *ebpf.Variable `ebpf:"unused_go_map_layout"`
+	UnusedLoss           *ebpf.Variable `ebpf:"unused_loss"`
+	UnusedOperationState *ebpf.Variable `ebpf:"unused_operation_state"`
+	UnusedPanicKind      *ebpf.Variable `ebpf:"unused_panic_kind"`
+	UnusedPlace          *ebpf.Variable `ebpf:"unused_place"`
+	UnusedPoints         *ebpf.Variable `ebpf:"unused_points"`
+	UnusedSamplerRoot    *ebpf.Variable `ebpf:"unused_sampler_root"`
+	UnusedSampling       *ebpf.Variable `ebpf:"unused_sampling"`
+	UnusedSpanHead       *ebpf.Variable `ebpf:"unused_span_head"`
+	UnusedSpanKey        *ebpf.Variable `ebpf:"unused_span_key"`
 }
 
 // sharedPrograms contains all programs after they have been loaded into the kernel.

@@ -2,12 +2,13 @@ package bpf
 
 // What C and Go share, made from the C by bpf2go.
 type (
-	Points    = sharedPoints
-	AddrSet   = sharedAddrSet
-	MapLayout = sharedGoMapLayout
-	Sampling  = sharedSampling
-	SpanHead  = sharedSpanHead
-	SpanKey   = sharedSpanKey
+	Points     = sharedPoints
+	AddrSet    = sharedAddrSet
+	MapLayout  = sharedGoMapLayout
+	Sampling   = sharedSampling
+	SpanHead   = sharedSpanHead
+	SpanKey    = sharedSpanKey
+	ContextKey = sharedContextKey
 )
 
 const (
@@ -39,6 +40,8 @@ const (
 	VarBoundsSigned = sharedVarBoundsSigned
 	VarBoundsCode   = sharedVarBoundsCode
 )
+
+const operationIdle = uint32(sharedOperationStateOPERATION_IDLE)
 
 // Absent is the offset of a field that a binary does not have.
 const Absent = int64(-1)

@@ -17,11 +17,6 @@ struct span_head {
 	__u8 pad[2];
 };
 
-struct span_key {
-	__u64 target;
-	__u64 goroutine;
-};
-
 // Why an operation has no span, or a span lacks something.
 enum loss {
 	LOSS_RING_FULL, // the reader was too slow: a span is lost
@@ -48,7 +43,6 @@ struct {
 
 volatile const __u32 probe_index;
 volatile const __u8 has_attach_cookie;
-volatile const __u64 idle_max; // goroutines without an operation that may stay in a map of operations
 
 static __always_inline void count_loss(enum loss why)
 {

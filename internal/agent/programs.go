@@ -67,7 +67,7 @@ func (p *programs) load(file *process.Binary, index uint32, probe probes.Probe) 
 		l.err = fmt.Errorf("cannot read the compiled programs: %w", err)
 		return l
 	}
-	l.bpf, l.err = p.runtime.Load(spec, index, probe.InFlight, l.plan.Constants, l.plan.Without())
+	l.bpf, l.err = p.runtime.Load(spec, index, l.plan.Constants, l.plan.Without())
 	for _, program := range l.plan.Programs {
 		if l.err == nil && program.Err == nil && program.Trial != nil {
 			l.trials = append(l.trials, newTrial(program, l.bpf))

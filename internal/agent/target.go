@@ -296,16 +296,11 @@ func (a *Agent) detach(t *target) {
 
 // finish forgets a target whose events have all been read.
 func (a *Agent) finish(t *target) {
-	for _, l := range t.binary.probes {
-		if l.bpf == nil {
-			continue
-		}
-		n, err := l.bpf.Forget(t.id)
-		if err != nil {
-			a.cfg.Log.Warn("cannot forget operations in flight", zap.Int("pid", t.process.PID), zap.Error(err))
-		}
-		a.counters.unfinished.Add(uint64(n))
+	n, err := a.runtime.Forget(t.id)
+	if err != nil {
+		a.cfg.Log.Warn("cannot forget operations in flight", zap.Int("pid", t.process.PID), zap.Error(err))
 	}
+	a.counters.unfinished.Add(uint64(n))
 	a.targets.remove(t)
 	if err := a.programs.release(t.binary); err != nil {
 		a.cfg.Log.Warn("cannot close the binary", zap.String("exe", t.process.Exe), zap.Error(err))

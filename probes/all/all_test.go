@@ -82,14 +82,6 @@ func samePrograms(a, b *ebpf.CollectionSpec) bool {
 
 func checkDeclaration(t *testing.T, p probes.Probe, spec *ebpf.CollectionSpec) {
 	checkPrograms(t, p, spec)
-	if m, ok := spec.Maps[p.InFlight.Map]; !ok {
-		t.Errorf("no map %q of operations in flight", p.InFlight.Map)
-	} else if m.KeySize != uint32(unsafe.Sizeof(bpf.SpanKey{})) {
-		t.Errorf("map %s has keys of %d bytes, want those of bpf.SpanKey", p.InFlight.Map, m.KeySize)
-	}
-	if v, ok := spec.Variables[p.InFlight.Entries]; !ok || v.Size() != 8 || v.Constant() {
-		t.Errorf("counter %q of the entries in flight is not a 64-bit variable", p.InFlight.Entries)
-	}
 	declared := map[string]bool{}
 	for _, name := range shared {
 		checkVariable(t, spec, name, sharedSize(name))

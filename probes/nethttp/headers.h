@@ -53,8 +53,8 @@ static __always_inline void keep_header(struct http_request *r, struct go_string
 	if (n > 17 || !(1 << n & NAME_LENGTHS) || bpf_probe_read_user(w, n, (void *)name.ptr))
 		return;
 	if (n == 11 && w[0] == WORD('T', 'r', 'a', 'c', 'e', 'p', 'a', 'r') && w[1] == WORD('e', 'n', 't', 0, 0, 0, 0, 0)) {
-		r->traceparent = first_value(values);
-		r->traceparents = values.len;
+		r->work.traceparent = first_value(values);
+		r->work.traceparents = values.len;
 	} else if (n == 10 && w[0] == WORD('T', 'r', 'a', 'c', 'e', 's', 't', 'a') && w[1] == WORD('t', 'e', 0, 0, 0, 0, 0, 0)) {
 		r->event.trace_state = append_trace_state(t, values);
 	} else if (n == 10 && w[0] == WORD('U', 's', 'e', 'r', '-', 'A', 'g', 'e') && w[1] == WORD('n', 't', 0, 0, 0, 0, 0, 0)) {
@@ -76,14 +76,14 @@ static __always_inline void keep_header(struct http_request *r, struct go_string
 __noinline int scan_group(__u64 target, __u64 goroutine)
 {
 	struct span_key key = { .target = target, .goroutine = goroutine };
-	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	struct http_request *r = find_request(&key);
 	__u32 size = header_layout.group_size;
 
-	if (!r || walk_done(&r->walk))
+	if (!r || walk_done(&r->work.walk))
 		return 0;
-	__u64 group = next_group(&r->walk, &header_layout);
+	__u64 group = next_group(&r->work.walk, &header_layout);
 	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(r->group, size, (void *)group))
-		return !walk_done(&r->walk);
+		return !walk_done(&r->work.walk);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAP_SLOTS; i++) {
 		__u32 k = header_layout.keys + i * header_layout.key_stride;
@@ -94,15 +94,15 @@ __noinline int scan_group(__u64 target, __u64 goroutine)
 		if (slot_filled(r->group[c], &header_layout))
 			keep_header(r, *(struct go_string *)(r->group + k), *(struct go_slice *)(r->group + v));
 	}
-	return !walk_done(&r->walk);
+	return !walk_done(&r->work.walk);
 }
 
 // read_parent parses the traceparent header: 1 if it names a valid parent.
 __noinline int read_parent(__u64 target, __u64 goroutine)
 {
 	struct span_key key = { .target = target, .goroutine = goroutine };
-	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	struct http_request *r = find_request(&key);
 	__u8 text[TRACEPARENT_LEN + 1];
 
-	return r && parse_traceparent(r->traceparent, text, &r->parent);
+	return r && parse_traceparent(r->work.traceparent, text, &r->work.parent);
 }

@@ -6,31 +6,16 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-// enter returns the goroutine's entry, cleared for a new request, or NULL if the map is full.
-static __always_inline struct http_request *enter(struct span_key *key)
+// begin returns the goroutine's entry, cleared for a new request, or NULL if the map is full.
+static __always_inline struct http_request *begin(struct span_key *key)
 {
-	struct http_request *r = bpf_map_lookup_elem(&http_requests, key);
-	__u32 zero = 0;
+	struct http_request *r = (struct http_request *)enter(key);
 
-	if (r) {
-		__builtin_memset(r, 0, __builtin_offsetof(struct http_request, event.text.data));
-		return r;
-	}
-	r = bpf_map_lookup_elem(&http_request_zero, &zero);
 	if (!r)
 		return NULL;
-	if (bpf_map_update_elem(&http_requests, key, r, BPF_ANY)) {
-		count_loss(LOSS_MAP_FULL);
-		return NULL;
-	}
-	__sync_fetch_and_add(&connections, 1);
-	return bpf_map_lookup_elem(&http_requests, key);
-}
-
-static __always_inline void leave(struct span_key *key)
-{
-	if (!bpf_map_delete_elem(&http_requests, key))
-		__sync_fetch_and_add(&connections, -1);
+	__builtin_memset(&r->event, 0, __builtin_offsetof(struct http_server_event, text.data));
+	__builtin_memset(&r->work, 0, sizeof(r->work));
+	return r;
 }
 
 #define WORD_AT(buffer, offset) (*(__u64 *)((buffer) + (offset)))
@@ -40,10 +25,10 @@ static __always_inline void leave(struct span_key *key)
 __noinline int read_request(__u64 target, __u64 goroutine)
 {
 	struct span_key key = { .target = target, .goroutine = goroutine };
-	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	struct http_request *r = find_request(&key);
 	__u8 req[REQUEST_BUFFER] __attribute__((aligned(8)));
 
-	if (!r || bpf_probe_read_user(req, sizeof(req), (void *)r->request))
+	if (!r || bpf_probe_read_user(req, sizeof(req), (void *)r->work.request))
 		return 0;
 	struct text_area *t = &r->event.text;
 	r->event.tls = WORD_AT(req, request_tls) != 0;
@@ -53,7 +38,8 @@ __noinline int read_request(__u64 target, __u64 goroutine)
 	r->event.host = append(t, STRING_AT(req, request_host), HOST_MAX);
 	r->event.remote_addr = append(t, STRING_AT(req, request_remote_addr), ADDR_MAX);
 	r->event.request_target = append(t, STRING_AT(req, request_uri), TARGET_MAX);
-	start_walk(&r->walk, WORD_AT(req, request_header), &header_layout);
+	r->slot.context = WORD_AT(req, request_ctx + sizeof(__u64));
+	start_walk(&r->work.walk, WORD_AT(req, request_header), &header_layout);
 	return 1;
 }
 
@@ -85,21 +71,23 @@ int serve_http(struct pt_regs *ctx)
 		count_loss(LOSS_READ);
 		return 0;
 	}
-	struct http_request *r = enter(&key);
+	struct http_request *r = begin(&key);
 	if (!r)
 		return 0;
 	r->event.head.target = key.target;
 	r->event.head.start = bpf_ktime_get_boot_ns();
-	r->response = GO_ARG3(ctx);
-	r->request = GO_ARG4(ctx);
+	r->work.response = GO_ARG3(ctx);
+	r->work.request = GO_ARG4(ctx);
 	if (!read_request(key.target, key.goroutine)) {
 		count_loss(LOSS_READ);
 		return 0;
 	}
+	if (!r->slot.context_key) // the parent of all of the connection's requests' contexts
+		own_context(&key, &r->slot, read_u64(r->slot.context + cancel_ctx_parent + sizeof(__u64)));
 	read_headers(&key);
-	bool remote = r->traceparents == 1 && read_parent(key.target, key.goroutine);
-	bool yes = start_span(&r->event.head, remote ? &r->parent : NULL);
-	r->state = yes ? HTTP_SAMPLED : HTTP_UNSAMPLED;
+	bool remote = r->work.traceparents == 1 && read_parent(key.target, key.goroutine);
+	bool yes = start_span(&r->event.head, remote ? &r->work.parent : NULL);
+	r->slot.state = yes ? OPERATION_SAMPLED : OPERATION_UNSAMPLED;
 	return 0;
 }
 
@@ -114,27 +102,27 @@ int mux_match(struct pt_regs *ctx)
 
 	if (!p)
 		return 0;
-	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	struct http_request *r = find_request(&key);
 	if (!r && g_parent_goid >= 0) { // http.TimeoutHandler matches in a goroutine that the connection's has started
 		key.goroutine = read_u64(GO_G(ctx) + g_parent_goid);
-		r = bpf_map_lookup_elem(&http_requests, &key);
+		r = find_request(&key);
 	}
-	if (!r || r->state != HTTP_SAMPLED)
+	if (!r || r->slot.state != OPERATION_SAMPLED)
 		return 0;
-	r->route_ptr = result_word(ctx, p, 2);
-	r->route_len = result_word(ctx, p, 3);
+	r->work.route_ptr = result_word(ctx, p, 2);
+	r->work.route_len = result_word(ctx, p, 3);
 	return 0;
 }
 
 // read_route takes the route from the request itself if its mux wrote it there, else from the route probe.
 static __always_inline void read_route(struct http_request *r)
 {
-	struct go_string own = {}, matched = { .ptr = r->route_ptr, .len = r->route_len };
+	struct go_string own = {}, matched = { .ptr = r->work.route_ptr, .len = r->work.route_len };
 
 	if (request_pattern >= 0)
-		own = read_string_header(r->request + request_pattern);
+		own = read_string_header(r->work.request + request_pattern);
 	else if (request_pat >= 0) {
-		__u64 pat = read_u64(r->request + request_pat);
+		__u64 pat = read_u64(r->work.request + request_pat);
 		if (pat)
 			own = read_string_header(pat + pattern_str);
 	}
@@ -155,12 +143,12 @@ static __always_inline void finish(struct http_request *r)
 {
 	__u8 res[RESPONSE_BUFFER] __attribute__((aligned(8)));
 
-	if (r->state == HTTP_UNSAMPLED)
+	if (r->slot.state == OPERATION_UNSAMPLED)
 		count_loss(LOSS_UNSAMPLED);
-	if (r->state != HTTP_SAMPLED)
+	if (r->slot.state != OPERATION_SAMPLED)
 		return;
 	r->event.head.end = bpf_ktime_get_boot_ns();
-	if (bpf_probe_read_user(res, sizeof(res), (void *)r->response)) {
+	if (bpf_probe_read_user(res, sizeof(res), (void *)r->work.response)) {
 		count_loss(LOSS_READ);
 		return;
 	}
@@ -185,13 +173,13 @@ int serve_http_return(struct pt_regs *ctx)
 
 	if (!find_point(ctx, &serve_http_return_points))
 		return 0;
-	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	struct http_request *r = find_request(&key);
 	if (!r)
 		return 0;
 	finish(r);
-	r->state = HTTP_IDLE;
-	if (connections > idle_max)
-		leave(&key);
+	r->slot.state = OPERATION_IDLE;
+	if (too_many_idle())
+		leave(&key, &r->slot);
 	return 0;
 }
 
@@ -205,14 +193,14 @@ int serve_unwind(struct pt_regs *ctx)
 
 	if (!p)
 		return 0;
-	struct http_request *r = bpf_map_lookup_elem(&http_requests, &key);
+	struct http_request *r = find_request(&key);
 	if (!r)
 		return 0;
-	if (r->state == HTTP_SAMPLED) {
+	if (r->slot.state == OPERATION_SAMPLED) {
 		r->event.unwound = 1;
 		read_panic(ctx, p, &r->event.panic, &r->event.text);
 	}
 	finish(r);
-	leave(&key);
+	leave(&key, &r->slot);
 	return 0;
 }

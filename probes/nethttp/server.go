@@ -24,7 +24,6 @@ func Server() probes.Probe {
 		Name:     "net/http server",
 		Library:  "net/http",
 		Spec:     loadServer,
-		InFlight: bpf.InFlight{Map: serverMapHttpRequests, Entries: serverVarConnections},
 		Programs: []probes.Program{
 			{Name: serverProgServeHttp, Sites: []probes.Site{{Func: "net/http.serverHandler.ServeHTTP"}}},
 			{Name: serverProgServeHttpReturn, Sites: []probes.Site{
@@ -59,6 +58,8 @@ func Server() probes.Probe {
 			{Name: serverVarRequestTls, Of: request("TLS"), Max: requestMax},
 			{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor"), Max: requestMax},
 			{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor"), Max: requestMax},
+			{Name: serverVarRequestCtx, Of: request("ctx"), Max: requestMax},
+			{Name: serverVarCancelCtxParent, Of: probes.Field{Type: "context.cancelCtx", Path: "Context"}},
 			{Name: serverVarRequestPattern, Of: request("Pattern"), Optional: true},
 			{Name: serverVarRequestPat, Of: request("pat"), Optional: true},
 			{Name: serverVarPatternStr, Of: probes.Field{Type: "net/http.pattern", Path: "str"}, Optional: true},

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gomap.h"
+#include "operation.h"
 #include "panic.h"
 #include "point.h"
 #include "text.h"
@@ -17,7 +18,7 @@
 #define TRACE_STATE_LINES 4
 #define TARGET_MAX 1024
 #define ROUTE_MAX 256
-#define REQUEST_BUFFER 224 // bytes of a Request that hold the fields below, and of a response
+#define REQUEST_BUFFER 272 // bytes of a Request that hold the fields below, and of a response
 #define RESPONSE_BUFFER 160
 
 struct http_server_event {
@@ -33,49 +34,38 @@ struct http_server_event {
 };
 const struct http_server_event *unused __attribute__((unused)); // for bpf2go
 
-enum http_state { HTTP_IDLE, HTTP_SAMPLED, HTTP_UNSAMPLED };
-
 // A connection's goroutine with the request that it serves. It stays in the map from one request to the next: an update and
 // a deletion for each request would cost more than all the rest.
 struct http_request {
-	enum http_state state; // first: user space looks at it
-	struct go_string traceparent;
-	__u64 traceparents; // how many: only one is valid
-	struct trace_parent parent;
-	__u64 response, request, route_ptr, route_len;
-	struct map_walk walk; // of its header
+	struct operation_slot slot;
 	struct http_server_event event;
+	struct http_request_work {
+		struct go_string traceparent;
+		__u64 traceparents; // how many: only one is valid
+		struct trace_parent parent;
+		__u64 response, request, route_ptr, route_len;
+		struct map_walk walk; // of its header
+	} work;
 	__u8 group[MAP_GROUP_MAX]; // of the header, to be looked at: too large for the stack
 };
+_Static_assert(sizeof(struct http_request) <= OPERATION_SIZE, "a request has no room among the operations");
+
+static __always_inline struct http_request *find_request(struct span_key *key)
+{
+	return bpf_map_lookup_elem(&operations, key);
+}
 
 // The largest offsets that the programs can cope with, for user space to check.
 enum http_limits { REQUEST_OFFSET_MAX = REQUEST_BUFFER - 16, RESPONSE_OFFSET_MAX = RESPONSE_BUFFER - 8 };
 const enum http_limits *unused_limits __attribute__((unused));
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 10000); // set at load
-	__type(key, struct span_key);
-	__type(value, struct http_request);
-} http_requests SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct http_request);
-} http_request_zero SEC(".maps");
-
 volatile const struct points serve_http_points, serve_http_return_points, serve_unwind_points, mux_match_points;
 volatile const struct addr_set response_itabs;
 volatile const struct go_map_layout header_layout;
 volatile const __s64 request_method, request_header, request_host, request_remote_addr, request_uri, request_tls;
-volatile const __s64 request_proto_major, request_proto_minor, request_pattern, request_pat, pattern_str;
+volatile const __s64 request_proto_major, request_proto_minor, request_ctx, cancel_ctx_parent, request_pattern, request_pat, pattern_str;
 volatile const __s64 response_conn, response_status, response_wrote_header, response_written, conn_hijacked;
 volatile const __s64 g_parent_goid;
-
-__u64 connections; // in the map, set anew by user space when it removes some
 
 // Does the route probe earn its trap? It does when the matched request is a copy that the end of the request cannot see.
 __u64 routes_needed, routes_spare, routes_missed;

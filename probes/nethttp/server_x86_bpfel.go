@@ -19,6 +19,40 @@ type serverAddrSet struct {
 	Addr [8]uint64
 }
 
+type serverAnyOperation struct {
+	_         structs.HostLayout
+	Operation struct {
+		_    structs.HostLayout
+		Slot struct {
+			_          structs.HostLayout
+			State      uint32
+			Begun      uint32
+			Context    uint64
+			ContextKey uint64
+		}
+		Head struct {
+			_            structs.HostLayout
+			Target       uint64
+			Start        uint64
+			End          uint64
+			TraceId      [16]uint8
+			SpanId       [8]uint8
+			ParentId     [8]uint8
+			Probe        uint32
+			TraceFlags   uint8
+			RemoteParent uint8
+			Pad          [2]uint8
+		}
+	}
+	Rest [4008]uint8
+}
+
+type serverContextKey struct {
+	_       structs.HostLayout
+	Target  uint64
+	Context uint64
+}
+
 type serverGoMapLayout struct {
 	_           structs.HostLayout
 	DirPtr      uint32
@@ -42,43 +76,9 @@ type serverGoMapLayout struct {
 type serverHttpLimits uint32
 
 const (
-	serverHttpLimitsREQUEST_OFFSET_MAX  serverHttpLimits = 208
+	serverHttpLimitsREQUEST_OFFSET_MAX  serverHttpLimits = 256
 	serverHttpLimitsRESPONSE_OFFSET_MAX serverHttpLimits = 152
 )
-
-type serverHttpRequest struct {
-	_           structs.HostLayout
-	State       uint32
-	_           [4]byte
-	Traceparent struct {
-		_   structs.HostLayout
-		Ptr uint64
-		Len uint64
-	}
-	Traceparents uint64
-	Parent       struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Flags   uint8
-	}
-	_        [7]byte
-	Response uint64
-	Request  uint64
-	RoutePtr uint64
-	RouteLen uint64
-	Walk     struct {
-		_        structs.HostLayout
-		Groups   uint64
-		Left     uint64
-		Overflow uint64
-		More     uint64
-		MoreLeft uint64
-		Table    uint64
-	}
-	Event serverHttpServerEvent
-	Group [352]uint8
-}
 
 type serverHttpServerEvent struct {
 	_    structs.HostLayout
@@ -164,7 +164,8 @@ type serverSampling struct {
 
 type serverSpanKey struct {
 	_         structs.HostLayout
-	Target    uint64
+	Target    uint32
+	Role      uint32
 	Goroutine uint64
 }
 
@@ -178,10 +179,12 @@ type serverSpanText struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	serverMapContexts              = "contexts"
 	serverMapEvents                = "events"
-	serverMapHttpRequestZero       = "http_request_zero"
-	serverMapHttpRequests          = "http_requests"
 	serverMapLosses                = "losses"
+	serverMapOperationCount        = "operation_count"
+	serverMapOperationZero         = "operation_zero"
+	serverMapOperations            = "operations"
 	serverProgMuxMatch             = "mux_match"
 	serverProgServeHttp            = "serve_http"
 	serverProgServeHttpReturn      = "serve_http_return"
@@ -191,8 +194,8 @@ const (
 	serverVarBoundsTypes           = "bounds_types"
 	serverVarBoundsX               = "bounds_x"
 	serverVarBoundsY               = "bounds_y"
+	serverVarCancelCtxParent       = "cancel_ctx_parent"
 	serverVarConnHijacked          = "conn_hijacked"
-	serverVarConnections           = "connections"
 	serverVarG_panic               = "g_panic"
 	serverVarG_parentGoid          = "g_parent_goid"
 	serverVarHasAttachCookie       = "has_attach_cookie"
@@ -203,6 +206,7 @@ const (
 	serverVarPanicGoexit           = "panic_goexit"
 	serverVarPatternStr            = "pattern_str"
 	serverVarProbeIndex            = "probe_index"
+	serverVarRequestCtx            = "request_ctx"
 	serverVarRequestHeader         = "request_header"
 	serverVarRequestHost           = "request_host"
 	serverVarRequestMethod         = "request_method"
@@ -283,10 +287,12 @@ type serverProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type serverMapSpecs struct {
-	Events          *ebpf.MapSpec `ebpf:"events"`
-	HttpRequestZero *ebpf.MapSpec `ebpf:"http_request_zero"`
-	HttpRequests    *ebpf.MapSpec `ebpf:"http_requests"`
-	Losses          *ebpf.MapSpec `ebpf:"losses"`
+	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
+	Events         *ebpf.MapSpec `ebpf:"events"`
+	Losses         *ebpf.MapSpec `ebpf:"losses"`
+	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
+	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
+	Operations     *ebpf.MapSpec `ebpf:"operations"`
 }
 
 // serverVariableSpecs contains global variables before they are loaded into the kernel.
@@ -298,8 +304,8 @@ type serverVariableSpecs struct {
 	BoundsTypes           *ebpf.VariableSpec `ebpf:"bounds_types"`
 	BoundsX               *ebpf.VariableSpec `ebpf:"bounds_x"`
 	BoundsY               *ebpf.VariableSpec `ebpf:"bounds_y"`
+	CancelCtxParent       *ebpf.VariableSpec `ebpf:"cancel_ctx_parent"`
 	ConnHijacked          *ebpf.VariableSpec `ebpf:"conn_hijacked"`
-	Connections           *ebpf.VariableSpec `ebpf:"connections"`
 	G_panic               *ebpf.VariableSpec `ebpf:"g_panic"`
 	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
@@ -310,6 +316,7 @@ type serverVariableSpecs struct {
 	PanicGoexit           *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	PatternStr            *ebpf.VariableSpec `ebpf:"pattern_str"`
 	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
+	RequestCtx            *ebpf.VariableSpec `ebpf:"request_ctx"`
 	RequestHeader         *ebpf.VariableSpec `ebpf:"request_header"`
 	RequestHost           *ebpf.VariableSpec `ebpf:"request_host"`
 	RequestMethod         *ebpf.VariableSpec `ebpf:"request_method"`
@@ -358,18 +365,22 @@ func (o *serverObjects) Close() error {
 //
 // It can be passed to loadServerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type serverMaps struct {
-	Events          *ebpf.Map `ebpf:"events"`
-	HttpRequestZero *ebpf.Map `ebpf:"http_request_zero"`
-	HttpRequests    *ebpf.Map `ebpf:"http_requests"`
-	Losses          *ebpf.Map `ebpf:"losses"`
+	Contexts       *ebpf.Map `ebpf:"contexts"`
+	Events         *ebpf.Map `ebpf:"events"`
+	Losses         *ebpf.Map `ebpf:"losses"`
+	OperationCount *ebpf.Map `ebpf:"operation_count"`
+	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
+	Operations     *ebpf.Map `ebpf:"operations"`
 }
 
 func (m *serverMaps) Close() error {
 	return _ServerClose(
+		m.Contexts,
 		m.Events,
-		m.HttpRequestZero,
-		m.HttpRequests,
 		m.Losses,
+		m.OperationCount,
+		m.OperationZero,
+		m.Operations,
 	)
 }
 
@@ -382,8 +393,8 @@ type serverVariables struct {
 	BoundsTypes           *ebpf.Variable `ebpf:"bounds_types"`
 	BoundsX               *ebpf.Variable `ebpf:"bounds_x"`
 	BoundsY               *ebpf.Variable `ebpf:"bounds_y"`
+	CancelCtxParent       *ebpf.Variable `ebpf:"cancel_ctx_parent"`
 	ConnHijacked          *ebpf.Variable `ebpf:"conn_hijacked"`
-	Connections           *ebpf.Variable `ebpf:"connections"`
 	G_panic               *ebpf.Variable `ebpf:"g_panic"`
 	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`
 	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
@@ -394,6 +405,7 @@ type serverVariables struct {
 	PanicGoexit           *ebpf.Variable `ebpf:"panic_goexit"`
 	PatternStr            *ebpf.Variable `ebpf:"pattern_str"`
 	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
+	RequestCtx            *ebpf.Variable `ebpf:"request_ctx"`
 	RequestHeader         *ebpf.Variable `ebpf:"request_header"`
 	RequestHost           *ebpf.Variable `ebpf:"request_host"`
 	RequestMethod         *ebpf.Variable `ebpf:"request_method"`

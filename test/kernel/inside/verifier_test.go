@@ -48,7 +48,7 @@ func loadAll(t *testing.T, runtime *bpf.Runtime, path string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		programs, err := runtime.Load(spec, uint32(i), probe.InFlight, p.Constants, p.Without())
+		programs, err := runtime.Load(spec, uint32(i), p.Constants, p.Without())
 		if err != nil {
 			t.Errorf("%s: %+v", probe.Name, err)
 			continue
