@@ -19,9 +19,9 @@ func (a Attachment) Close() error {
 	return errors.Join(errs...)
 }
 
-// Attach puts a program on offsets (in bytes from the start of the file exe) in the process pid only. target comes back
-// in the events of this process; without attach cookies it must be pid.
-func (p *Programs) Attach(program, exe string, pid int, offsets []uint64, target uint64) (Attachment, error) {
+// Attach puts a program on offsets (in bytes from the start of the file exe) in the process pid only: the i-th is that of the
+// i-th point of the program's constant. target comes back in the events of this process; without attach cookies it must be pid.
+func (p *Programs) Attach(program, exe string, pid int, offsets []uint64, target uint32) (Attachment, error) {
 	prog, ok := p.coll.Programs[program]
 	if !ok {
 		return nil, fmt.Errorf("there is no BPF program %q", program)
@@ -33,7 +33,7 @@ func (p *Programs) Attach(program, exe string, pid int, offsets []uint64, target
 	if p.runtime.opts.UprobeMulti {
 		cookies := make([]uint64, len(offsets))
 		for i := range cookies {
-			cookies[i] = target
+			cookies[i] = cookie(i, target)
 		}
 		l, err := file.UprobeMulti(nil, prog, &link.UprobeMultiOptions{Addresses: offsets, Cookies: cookies, PID: uint32(pid)})
 		if err != nil {
@@ -42,10 +42,10 @@ func (p *Programs) Attach(program, exe string, pid int, offsets []uint64, target
 		return Attachment{l}, nil
 	}
 	var a Attachment
-	for _, offset := range offsets {
+	for i, offset := range offsets {
 		opts := &link.UprobeOptions{Address: offset, PID: pid}
 		if p.runtime.opts.AttachCookie {
-			opts.Cookie = target
+			opts.Cookie = cookie(i, target)
 		}
 		l, err := file.Uprobe("", prog, opts)
 		if err != nil {
@@ -55,3 +55,6 @@ func (p *Programs) Attach(program, exe string, pid int, offsets []uint64, target
 	}
 	return a, nil
 }
+
+// cookie is what find_point and target_id take apart.
+func cookie(point int, target uint32) uint64 { return uint64(point)<<32 | uint64(target) }

@@ -23,7 +23,7 @@ import (
 // attached is the server probe in a running fixture.
 type attached struct {
 	*testenv.Target
-	id       uint64
+	id       uint32
 	runtime  *bpf.Runtime
 	reader   *bpf.Reader
 	programs *bpf.Programs
@@ -36,7 +36,7 @@ func attach(t *testing.T, v variant, version string) *attached {
 	path := testenv.Build(t, testenv.BuildSpec{Dir: fixture, Go: version, Stripped: true})
 	p := makePlan(t, path, nethttp.Server())
 	a := &attached{Target: testenv.StartTarget(t, path, nil)}
-	a.id = uint64(a.PID)
+	a.id = uint32(a.PID)
 	if v.cookie {
 		a.id = 4711
 	}
@@ -203,7 +203,7 @@ func TestForget(t *testing.T) {
 	fmt.Fprint(busy, "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
 	testenv.Eventually(t, 5*time.Second, "two connections", func() bool { return a.runtime.InFlight() == 2 && a.runtime.Contexts() == 2 })
 	for _, tt := range []struct {
-		target uint64
+		target uint32
 		want   int
 	}{{a.id + 1, 0}, {a.id, 1}, {a.id, 0}} {
 		n, err := a.runtime.Forget(tt.target)

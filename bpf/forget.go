@@ -9,14 +9,14 @@ import (
 )
 
 // Forget removes what is known of a target that left. Returns how many operations were still under way.
-func (r *Runtime) Forget(target uint64) (unfinished int, err error) {
+func (r *Runtime) Forget(target uint32) (unfinished int, err error) {
 	var key SpanKey
 	var value []byte
 	var gone []SpanKey
 	kept := uint64(0)
 	keys := r.shared.Operations.Iterate()
 	for keys.Next(&key, &value) {
-		if uint64(key.Target) != target {
+		if key.Target != target {
 			kept++
 			continue
 		}
@@ -39,7 +39,7 @@ func (r *Runtime) Forget(target uint64) (unfinished int, err error) {
 	return unfinished, r.forgetContexts(target)
 }
 
-func (r *Runtime) forgetContexts(target uint64) error {
+func (r *Runtime) forgetContexts(target uint32) error {
 	var key ContextKey
 	var value SpanKey
 	var gone []ContextKey

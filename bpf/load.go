@@ -18,6 +18,7 @@ type Options struct {
 	InFlight     int  // operations that can be under way at once
 	UprobeMulti  bool // the kernel has it and filters by process
 	AttachCookie bool // the kernel has it for uprobes
+	Inject       bool // programs may write trace context into the target's requests
 	Verified     bool // ask the verifier what each program costs it: for Programs.Verified
 	Sampling     Sampling
 }
@@ -115,11 +116,19 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 		delete(spec.Programs, name)
 	}
 	r.resize(spec)
+	if !r.opts.AttachCookie {
+		if err := distinct(constants); err != nil {
+			return nil, err
+		}
+	}
 	shared := map[string]any{
 		sharedVarProbeIndex:      index,
 		sharedVarHasAttachCookie: boolean(r.opts.AttachCookie),
 		sharedVarIdleMax:         uint64(r.inFlight() / 4),
 		sharedVarSampler:         r.opts.Sampling,
+	}
+	if _, ok := spec.Variables[sharedVarInjectEnabled]; ok {
+		shared[sharedVarInjectEnabled] = boolean(r.opts.Inject)
 	}
 	for _, values := range []map[string]any{shared, constants} {
 		if err := setConstants(spec, values); err != nil {
@@ -147,6 +156,24 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 		return nil, fmt.Errorf("the kernel refuses the BPF programs: %w", err)
 	}
 	return &Programs{runtime: r, coll: coll}, nil
+}
+
+// distinct refuses points that the programs could not tell apart: without cookies they know one by its place in its page.
+func distinct(constants map[string]any) error {
+	for name, value := range constants {
+		points, ok := value.(Points)
+		if !ok {
+			continue
+		}
+		seen := map[uint64]bool{}
+		for _, p := range points.At[:points.N] {
+			if seen[p.Addr&0xfff] {
+				return fmt.Errorf("%s: two points at the same place of a page (this needs attach cookies: Linux 5.15)", name)
+			}
+			seen[p.Addr&0xfff] = true
+		}
+	}
+	return nil
 }
 
 func boolean(b bool) uint8 {

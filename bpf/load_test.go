@@ -63,6 +63,9 @@ func makePlan(t *testing.T, path string, probe probes.Probe) plan.Plan {
 	if p.Err != nil {
 		t.Fatal(p.Err)
 	}
+	if bpf.Probe().UserWrites() != nil {
+		p.DropInjecting()
+	}
 	return p
 }
 

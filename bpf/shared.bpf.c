@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 // No program: the maps and types that all probes share, for bpf2go to make Go of.
 
+#include "context.h"
 #include "gomap.h"
+#include "inject.h"
 #include "operation.h"
 #include "panic.h"
 #include "point.h"
@@ -13,6 +15,8 @@ const struct points *unused_points __attribute__((unused));
 const struct go_map_layout *unused_go_map_layout __attribute__((unused));
 const struct sampling *unused_sampling __attribute__((unused));
 const struct span_head *unused_span_head __attribute__((unused));
+const struct context_types *unused_context_types __attribute__((unused));
+const enum context_limits *unused_context_limits __attribute__((unused));
 const struct context_key *unused_context_key __attribute__((unused));
 const struct span_key *unused_span_key __attribute__((unused));
 const enum operation_state *unused_operation_state __attribute__((unused));

@@ -24,15 +24,18 @@ type sharedAnyOperation struct {
 	Operation struct {
 		_    structs.HostLayout
 		Slot struct {
-			_          structs.HostLayout
-			State      uint32
-			Begun      uint32
-			Context    uint64
-			ContextKey uint64
+			_             structs.HostLayout
+			State         uint32
+			Begun         uint32
+			Context       uint64
+			ContextKey    uint64
+			TraceState    uint16
+			TraceStateLen uint16
+			Pad           uint32
 		}
 		Head sharedSpanHead
 	}
-	Rest [4008]uint8
+	Rest [4000]uint8
 }
 
 type sharedBranch uint32
@@ -45,8 +48,25 @@ const (
 
 type sharedContextKey struct {
 	_       structs.HostLayout
-	Target  uint64
+	Target  uint32
+	Pad     uint32
 	Context uint64
+}
+
+type sharedContextLimits int32
+
+const (
+	sharedContextLimitsCONTEXT_PATH_END sharedContextLimits = -1
+)
+
+type sharedContextTypes struct {
+	_  structs.HostLayout
+	N  uint64
+	At [32]struct {
+		_    structs.HostLayout
+		Type uint64
+		Path [2]int32
+	}
 }
 
 type sharedGoMapLayout struct {
@@ -72,14 +92,18 @@ type sharedGoMapLayout struct {
 type sharedLoss uint32
 
 const (
-	sharedLossLOSS_RING_FULL   sharedLoss = 0
-	sharedLossLOSS_MAP_FULL    sharedLoss = 1
-	sharedLossLOSS_READ        sharedLoss = 2
-	sharedLossLOSS_UNSUPPORTED sharedLoss = 3
-	sharedLossLOSS_UNSAMPLED   sharedLoss = 4
-	sharedLossLOSS_TRUNCATED   sharedLoss = 5
-	sharedLossLOSS_HEADERS     sharedLoss = 6
-	sharedLossLOSS_COUNT       sharedLoss = 7
+	sharedLossLOSS_RING_FULL      sharedLoss = 0
+	sharedLossLOSS_MAP_FULL       sharedLoss = 1
+	sharedLossLOSS_READ           sharedLoss = 2
+	sharedLossLOSS_UNSUPPORTED    sharedLoss = 3
+	sharedLossLOSS_UNSAMPLED      sharedLoss = 4
+	sharedLossLOSS_TRUNCATED      sharedLoss = 5
+	sharedLossLOSS_HEADERS        sharedLoss = 6
+	sharedLossLOSS_INJECT_NO_ROOM sharedLoss = 7
+	sharedLossLOSS_INJECT_SHARED  sharedLoss = 8
+	sharedLossLOSS_INJECT_WRITER  sharedLoss = 9
+	sharedLossLOSS_INJECT_FAULT   sharedLoss = 10
+	sharedLossLOSS_COUNT          sharedLoss = 11
 )
 
 type sharedOperationState uint32
@@ -109,7 +133,7 @@ const (
 type sharedPoints struct {
 	_  structs.HostLayout
 	N  uint64
-	At [8]struct {
+	At [24]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8
@@ -142,16 +166,16 @@ type sharedSampling struct {
 
 type sharedSpanHead struct {
 	_            structs.HostLayout
-	Target       uint64
+	Target       uint32
+	Probe        uint32
 	Start        uint64
 	End          uint64
 	TraceId      [16]uint8
 	SpanId       [8]uint8
 	ParentId     [8]uint8
-	Probe        uint32
 	TraceFlags   uint8
 	RemoteParent uint8
-	Pad          [2]uint8
+	Pad          [6]uint8
 }
 
 type sharedSpanKey struct {
@@ -177,8 +201,11 @@ const (
 	sharedVarBoundsX              = "bounds_x"
 	sharedVarBoundsY              = "bounds_y"
 	sharedVarG_panic              = "g_panic"
+	sharedVarG_parentGoid         = "g_parent_goid"
 	sharedVarHasAttachCookie      = "has_attach_cookie"
 	sharedVarIdleMax              = "idle_max"
+	sharedVarInjectEnabled        = "inject_enabled"
+	sharedVarKnownContexts        = "known_contexts"
 	sharedVarPanicArg             = "panic_arg"
 	sharedVarPanicGoexit          = "panic_goexit"
 	sharedVarProbeIndex           = "probe_index"
@@ -187,6 +214,8 @@ const (
 	sharedVarTextTypes            = "text_types"
 	sharedVarUnusedBranch         = "unused_branch"
 	sharedVarUnusedContextKey     = "unused_context_key"
+	sharedVarUnusedContextLimits  = "unused_context_limits"
+	sharedVarUnusedContextTypes   = "unused_context_types"
 	sharedVarUnusedGoMapLayout    = "unused_go_map_layout"
 	sharedVarUnusedLoss           = "unused_loss"
 	sharedVarUnusedOperationState = "unused_operation_state"
@@ -265,8 +294,11 @@ type sharedVariableSpecs struct {
 	BoundsX              *ebpf.VariableSpec `ebpf:"bounds_x"`
 	BoundsY              *ebpf.VariableSpec `ebpf:"bounds_y"`
 	G_panic              *ebpf.VariableSpec `ebpf:"g_panic"`
+	G_parentGoid         *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	HasAttachCookie      *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	IdleMax              *ebpf.VariableSpec `ebpf:"idle_max"`
+	InjectEnabled        *ebpf.VariableSpec `ebpf:"inject_enabled"`
+	KnownContexts        *ebpf.VariableSpec `ebpf:"known_contexts"`
 	PanicArg             *ebpf.VariableSpec `ebpf:"panic_arg"`
 	PanicGoexit          *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	ProbeIndex           *ebpf.VariableSpec `ebpf:"probe_index"`
@@ -275,6 +307,8 @@ type sharedVariableSpecs struct {
 	TextTypes            *ebpf.VariableSpec `ebpf:"text_types"`
 	UnusedBranch         *ebpf.VariableSpec `ebpf:"unused_branch"`
 	UnusedContextKey     *ebpf.VariableSpec `ebpf:"unused_context_key"`
+	UnusedContextLimits  *ebpf.VariableSpec `ebpf:"unused_context_limits"`
+	UnusedContextTypes   *ebpf.VariableSpec `ebpf:"unused_context_types"`
 	UnusedGoMapLayout    *ebpf.VariableSpec `ebpf:"unused_go_map_layout"`
 	UnusedLoss           *ebpf.VariableSpec `ebpf:"unused_loss"`
 	UnusedOperationState *ebpf.VariableSpec `ebpf:"unused_operation_state"`
@@ -336,8 +370,11 @@ type sharedVariables struct {
 	BoundsX              *ebpf.Variable `ebpf:"bounds_x"`
 	BoundsY              *ebpf.Variable `ebpf:"bounds_y"`
 	G_panic              *ebpf.Variable `ebpf:"g_panic"`
+	G_parentGoid         *ebpf.Variable `ebpf:"g_parent_goid"`
 	HasAttachCookie      *ebpf.Variable `ebpf:"has_attach_cookie"`
 	IdleMax              *ebpf.Variable `ebpf:"idle_max"`
+	InjectEnabled        *ebpf.Variable `ebpf:"inject_enabled"`
+	KnownContexts        *ebpf.Variable `ebpf:"known_contexts"`
 	PanicArg             *ebpf.Variable `ebpf:"panic_arg"`
 	PanicGoexit          *ebpf.Variable `ebpf:"panic_goexit"`
 	ProbeIndex           *ebpf.Variable `ebpf:"probe_index"`
@@ -346,6 +383,8 @@ type sharedVariables struct {
 	TextTypes            *ebpf.Variable `ebpf:"text_types"`
 	UnusedBranch         *ebpf.Variable `ebpf:"unused_branch"`
 	UnusedContextKey     *ebpf.Variable `ebpf:"unused_context_key"`
+	UnusedContextLimits  *ebpf.Variable `ebpf:"unused_context_limits"`
+	UnusedContextTypes   *ebpf.Variable `ebpf:"unused_context_types"`
 	UnusedGoMapLayout    *ebpf.Variable `ebpf:"unused_go_map_layout"`
 	UnusedLoss           *ebpf.Variable `ebpf:"unused_loss"`
 	UnusedOperationState *ebpf.Variable `ebpf:"unused_operation_state"`

@@ -2,13 +2,14 @@ package bpf
 
 // What C and Go share, made from the C by bpf2go.
 type (
-	Points     = sharedPoints
-	AddrSet    = sharedAddrSet
-	MapLayout  = sharedGoMapLayout
-	Sampling   = sharedSampling
-	SpanHead   = sharedSpanHead
-	SpanKey    = sharedSpanKey
-	ContextKey = sharedContextKey
+	Points       = sharedPoints
+	AddrSet      = sharedAddrSet
+	MapLayout    = sharedGoMapLayout
+	Sampling     = sharedSampling
+	SpanHead     = sharedSpanHead
+	ContextTypes = sharedContextTypes
+	SpanKey      = sharedSpanKey
+	ContextKey   = sharedContextKey
 )
 
 const (
@@ -43,6 +44,9 @@ const (
 
 const operationIdle = uint32(sharedOperationStateOPERATION_IDLE)
 
+// ContextPathEnd is the second step of a path that has only one.
+const ContextPathEnd = int32(sharedContextLimitsCONTEXT_PATH_END)
+
 // Absent is the offset of a field that a binary does not have.
 const Absent = int64(-1)
 
@@ -55,23 +59,29 @@ type Losses struct {
 	Unsampled   uint64 // operations that the sampler left out
 	Truncated   uint64 // pieces of text that were cut
 	Headers     uint64 // header maps too large to search
+
+	// Requests that went out without trace context:
+	NoRoom      uint64 // the target's buffer had no room for it
+	HeaderShare uint64 // several calls at the same time share one header map
+	OtherWriter uint64 // the target writes its requests by other means than expected
+	WriteFault  uint64 // the target's memory was not writable
 }
 
 func (l *Losses) set(kind sharedLoss, n uint64) {
-	switch kind {
-	case sharedLossLOSS_RING_FULL:
-		l.RingFull = n
-	case sharedLossLOSS_MAP_FULL:
-		l.MapFull = n
-	case sharedLossLOSS_READ:
-		l.Read = n
-	case sharedLossLOSS_UNSUPPORTED:
-		l.Unsupported = n
-	case sharedLossLOSS_UNSAMPLED:
-		l.Unsampled = n
-	case sharedLossLOSS_TRUNCATED:
-		l.Truncated = n
-	case sharedLossLOSS_HEADERS:
-		l.Headers = n
+	fields := map[sharedLoss]*uint64{
+		sharedLossLOSS_RING_FULL:      &l.RingFull,
+		sharedLossLOSS_MAP_FULL:       &l.MapFull,
+		sharedLossLOSS_READ:           &l.Read,
+		sharedLossLOSS_UNSUPPORTED:    &l.Unsupported,
+		sharedLossLOSS_UNSAMPLED:      &l.Unsampled,
+		sharedLossLOSS_TRUNCATED:      &l.Truncated,
+		sharedLossLOSS_HEADERS:        &l.Headers,
+		sharedLossLOSS_INJECT_NO_ROOM: &l.NoRoom,
+		sharedLossLOSS_INJECT_SHARED:  &l.HeaderShare,
+		sharedLossLOSS_INJECT_WRITER:  &l.OtherWriter,
+		sharedLossLOSS_INJECT_FAULT:   &l.WriteFault,
+	}
+	if f, ok := fields[kind]; ok {
+		*f = n
 	}
 }

@@ -43,6 +43,8 @@ type Program struct {
 	Sites []Site
 	// Optional programs are left out where they cannot be placed; without any other the probe is off.
 	Optional bool
+	// Injects: it writes to the target's memory. It is left out where the kernel or the operator refuses that.
+	Injects bool
 	// Trial programs pay for their trap only in some programs: see Trial.
 	Trial *Trial
 }
@@ -52,9 +54,10 @@ type Site struct {
 	// Func is the function's full name. A "*" at its end stands for anything: of several that match, the one that calls Calls.
 	Func  string
 	Calls string
-	// After are functions that Func calls: the places are right behind the calls' returns. Return is the place where Func
-	// returns. Neither: the function's entry.
+	// After are functions that Func calls: the places are right behind the calls' returns. At is one that it calls: the place is
+	// the first of these calls, with the arguments in their registers. Return is where Func returns. None: the function's entry.
 	After  []string
+	At     string
 	Return bool
 	// Results says how many result words must be at hand there.
 	Results int
@@ -69,11 +72,11 @@ type Trial struct {
 // Constant is one fact about a binary that the programs know as a constant.
 type Constant struct {
 	Name string // the C variable
-	// Of says where the value comes from: Fields, Itabs, Types or MapOf.
+	// Of says where the value comes from: Field, Fields, Size, Itabs, Types, MapOf or Contexts.
 	Of Source
 	// Optional: a field that is missing is bpf.Absent, a set is empty, and the programs do without.
 	Optional bool
-	// Max is the largest offset that the programs can cope with, 0 for any.
+	// Max is the largest offset or size that the programs can cope with, 0 for any.
 	Max int64
 }
 
@@ -93,11 +96,19 @@ type Itabs struct{ Interface, Concrete string }
 // Types are the addresses of the descriptors of types by their names; those that a binary lacks are left out.
 type Types []string
 
+// Size is the size of a value of a named type, in bytes: what a program may read of one. Behind it may be nothing.
+type Size string
+
 // MapOf is the memory layout of a named map type.
 type MapOf string
 
-func (Field) source()  {}
-func (Fields) source() {}
-func (Itabs) source()  {}
-func (Types) source()  {}
-func (MapOf) source()  {}
+// Contexts are the types of context.Context that lead to a parent, with the ways there.
+type Contexts struct{}
+
+func (Field) source()    {}
+func (Fields) source()   {}
+func (Itabs) source()    {}
+func (Types) source()    {}
+func (Size) source()     {}
+func (MapOf) source()    {}
+func (Contexts) source() {}

@@ -254,6 +254,28 @@ func (c Code) AfterCall(callee string, results int) ([]Point, error) {
 	return points, nil
 }
 
+// AtCall returns the point at the first direct call of the function named callee, in the order of the code: its arguments are in
+// their registers there. The kernel emulates direct calls. It fails if there is none.
+func (c Code) AtCall(callee string) (Point, error) {
+	l, err := c.list()
+	if err != nil {
+		return Point{}, err
+	}
+	for i, in := range l.insns {
+		if in.flow != flowCall || l.nameAt(in.target) != callee {
+			continue
+		}
+		if !l.usable(i) {
+			return Point{}, fmt.Errorf("find call of %s: the kernel takes no probe at %#x", callee, in.addr)
+		}
+		return l.point(i, "call of "+callee), nil
+	}
+	if l.err != nil {
+		return Point{}, fmt.Errorf("find call of %s: %w", callee, l.err)
+	}
+	return Point{}, fmt.Errorf("find call of %s in function at %#x: %w", callee, l.Addr, ErrNoCall)
+}
+
 // maxStraight is how many instructions after a call are searched for an emulated one.
 const maxStraight = 256
 

@@ -6,15 +6,15 @@
 
 // The head of every event. Times are CLOCK_BOOTTIME nanoseconds.
 struct span_head {
-	__u64 target;
+	__u32 target;
+	__u32 probe; // index in probes/all
 	__u64 start, end;
 	__u8 trace_id[16];
 	__u8 span_id[8];
 	__u8 parent_id[8]; // zero: a root span
-	__u32 probe; // index in probes/all
 	__u8 trace_flags; // W3C
 	__u8 remote_parent;
-	__u8 pad[2];
+	__u8 pad[6];
 };
 
 // Why an operation has no span, or a span lacks something.
@@ -26,6 +26,11 @@ enum loss {
 	LOSS_UNSAMPLED, // not lost: the sampler said no
 	LOSS_TRUNCATED, // text was cut
 	LOSS_HEADERS, // a header map too large to search through
+	// Trace context that was not handed on:
+	LOSS_INJECT_NO_ROOM, // no room in the target's buffer
+	LOSS_INJECT_SHARED, // calls at the same time share one header map: which is which cannot be told
+	LOSS_INJECT_WRITER, // the target writes by other means than expected
+	LOSS_INJECT_FAULT, // memory of the target was not writable
 	LOSS_COUNT,
 };
 
@@ -52,8 +57,9 @@ static __always_inline void count_loss(enum loss why)
 		(*n)++;
 }
 
-// target_id names the traced process: the attach cookie, or below kernel 5.15 its process ID.
-static __always_inline __u64 target_id(struct pt_regs *ctx)
+// target_id names the traced process: the low half of the attach cookie (the high half is the number of the point), or below
+// kernel 5.15 its process ID.
+static __always_inline __u32 target_id(struct pt_regs *ctx)
 {
 	if (has_attach_cookie)
 		return bpf_get_attach_cookie(ctx);

@@ -45,6 +45,7 @@ static __always_inline struct go_string read_string_header(__u64 addr)
 }
 
 volatile const __s64 runtime_g_goid;
+volatile const __s64 g_parent_goid; // ABSENT before Go 1.21
 
 static __always_inline __u64 goroutine_id(struct pt_regs *ctx)
 {

@@ -19,6 +19,8 @@ struct operation_slot {
 	__u32 begun; // how many operations the goroutine has begun since it is in the map
 	__u64 context; // data word of the operation's context.Context
 	__u64 context_key; // under which the operation is in contexts, 0: under none
+	__u16 trace_state, trace_state_len; // where its tracestate lies, from the beginning of the entry
+	__u32 pad;
 };
 
 // Every probe's operation begins like this: its slot, then its event.
@@ -62,7 +64,7 @@ volatile const __u64 idle_max; // entries without an operation that may stay in 
 
 // A context of the target by its data word, and the operation that it is the context of.
 struct context_key {
-	__u64 target;
+	__u32 target, pad;
 	__u64 context;
 };
 

@@ -2,7 +2,7 @@
 // Probe points: what the analysis of a binary's code (process.Point) tells a program about the place it runs at.
 #pragma once
 
-#include "regs.h"
+#include "event.h"
 
 enum branch { BRANCH_ANY, BRANCH_TAKEN, BRANCH_NOT_TAKEN };
 enum place { PLACE_UNKNOWN, PLACE_REGISTER, PLACE_STACK };
@@ -13,7 +13,7 @@ struct location {
 	__u8 place, reg, pad[2];
 };
 
-#define MAX_POINTS 8
+#define MAX_POINTS 24
 #define MAX_RESULTS 4
 
 struct point {
@@ -22,7 +22,7 @@ struct point {
 	struct location results[MAX_RESULTS];
 };
 
-// The points of one program. Pages are mapped whole, so a point's low 12 bits are the same wherever a PIE was loaded.
+// The points of one program.
 struct points {
 	__u64 n;
 	struct point at[MAX_POINTS];
@@ -32,20 +32,27 @@ struct points {
 // about to grow: the function will start again).
 static __always_inline const volatile struct point *find_point(struct pt_regs *ctx, const volatile struct points *ps)
 {
-	__u64 ip = REG_IP(ctx);
+	__u32 i = 0;
 
+	if (has_attach_cookie) {
+		i = bpf_get_attach_cookie(ctx) >> 32;
+	} else { // pages are mapped whole, so a point's low 12 bits are the same wherever a PIE was loaded
+		__u64 ip = REG_IP(ctx);
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < MAX_POINTS; i++) {
-		if (i >= ps->n)
-			return NULL;
-		const volatile struct point *p = &ps->at[i];
-		if ((p->addr ^ ip) & 0xfff)
-			continue;
-		if (p->branch == BRANCH_ANY)
-			return p;
-		return condition_holds(ctx, p->cc) == (p->branch == BRANCH_TAKEN) ? p : NULL;
+		for (; i < MAX_POINTS && i < ps->n; i++) {
+			if (!((ps->at[i].addr ^ ip) & 0xfff))
+				break;
+		}
 	}
-	return NULL;
+	barrier_var(i);
+	if (i >= MAX_POINTS)
+		return NULL;
+	const volatile struct point *p = &ps->at[i];
+	if (i >= ps->n)
+		return NULL;
+	if (p->branch == BRANCH_ANY)
+		return p;
+	return condition_holds(ctx, p->cc) == (p->branch == BRANCH_TAKEN) ? p : NULL;
 }
 
 // load_bias is what the loader added to the file's addresses: 0 unless the executable is position independent.

@@ -109,19 +109,18 @@ static __always_inline bool sampled(const __u8 *trace_id, const struct trace_par
 	return __builtin_bswap64(x) >> 1 < sampler.threshold;
 }
 
-// start_span fills a span's head: its IDs, its parent, its start. False if it is not sampled.
-static __always_inline bool start_span(struct span_head *h, const struct trace_parent *remote)
+// start_span fills a span's head: its IDs, its parent (NULL: none). False if it is not sampled.
+static __always_inline bool start_span(struct span_head *h, const struct trace_parent *parent)
 {
 	h->probe = probe_index;
-	if (remote) {
-		__builtin_memcpy(h->trace_id, remote->trace_id, sizeof(h->trace_id));
-		__builtin_memcpy(h->parent_id, remote->span_id, sizeof(h->parent_id));
-		h->remote_parent = 1;
+	if (parent) {
+		__builtin_memcpy(h->trace_id, parent->trace_id, sizeof(h->trace_id));
+		__builtin_memcpy(h->parent_id, parent->span_id, sizeof(h->parent_id));
 	} else {
 		random_id(h->trace_id, sizeof(h->trace_id));
 	}
 	random_id(h->span_id, sizeof(h->span_id));
-	bool yes = sampled(h->trace_id, remote);
-	h->trace_flags = (yes ? FLAG_SAMPLED : 0) | (remote ? remote->flags & FLAG_RANDOM : 0);
+	bool yes = sampled(h->trace_id, parent);
+	h->trace_flags = (yes ? FLAG_SAMPLED : 0) | (parent ? parent->flags & FLAG_RANDOM : 0);
 	return yes;
 }

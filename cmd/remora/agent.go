@@ -108,11 +108,22 @@ func config(exporters, listen string) (agent.Config, error) {
 		debug.SetGCPercent(50) // a neighbour of the programs that it traces: memory before CPU
 	}
 	cfg.Kernel = agent.Kernel{UprobeMulti: kernel.UprobeMulti() == nil, AttachCookie: kernel.AttachCookie() == nil}
+	wanted, err := propagation(os.Getenv, log)
+	if err != nil {
+		return agent.Config{}, err
+	}
 	if err := kernel.BPF(); err != nil {
 		return agent.Config{}, err
 	}
 	if err := kernel.RingBuffer(); err != nil {
 		return agent.Config{}, err
+	}
+	if wanted {
+		if err := kernel.UserWrites(); err != nil {
+			log.Warn("calls to other services are traced, but their traces do not go on there: traceparent is not written into requests", zap.Error(err))
+		} else {
+			cfg.Inject = true
+		}
 	}
 	if !cfg.Kernel.UprobeMulti { // else uprobes by perf events, which take more privileges, are not needed
 		return cfg, kernel.Uprobes()

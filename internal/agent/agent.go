@@ -28,6 +28,7 @@ type Config struct {
 	Sampler  export.Sampler
 	Listen   string // address of /metrics, /healthz, /readyz; "" for none
 	Kernel   Kernel
+	Inject   bool // write trace context into outgoing requests; the kernel must let programs write
 	Log      *zap.Logger
 }
 
@@ -37,7 +38,7 @@ type Kernel struct{ UprobeMulti, AttachCookie bool }
 const (
 	drainInterval = 50 * time.Millisecond // between reads of the ring buffer
 	ringBytes     = 4 << 20               // 80 MB of events a second with the interval above
-	inFlight      = 20000                 // operations under way at once, per library
+	inFlight      = 20000                 // operations under way at once
 	trialInterval = time.Second
 	shutdownTime  = 10 * time.Second // for the last spans to go out
 )
@@ -59,7 +60,7 @@ type Agent struct {
 	metrics  *metrics
 	host     string
 	boot     time.Time
-	nextID   uint64
+	nextID   uint32
 }
 
 // New prepares an agent; nothing is attached yet. The caller must call Run or Close.
@@ -94,11 +95,12 @@ func New(cfg Config) (_ *Agent, err error) {
 		InFlight:     inFlight,
 		UprobeMulti:  cfg.Kernel.UprobeMulti,
 		AttachCookie: cfg.Kernel.AttachCookie,
+		Inject:       cfg.Inject,
 		Sampling:     sampling(cfg.Sampler),
 	}); err != nil {
 		return nil, err
 	}
-	a.programs = newPrograms(a.runtime, a.probes)
+	a.programs = newPrograms(a.runtime, a.probes, cfg.Inject)
 	if a.reader, err = a.runtime.NewReader(); err != nil {
 		return nil, err
 	}

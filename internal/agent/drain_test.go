@@ -19,7 +19,7 @@ import (
 	"github.com/remora-agent/remora/probes"
 )
 
-func eventOf(target uint64, probe uint32) []byte {
+func eventOf(target uint32, probe uint32) []byte {
 	head := bpf.SpanHead{Target: target, Probe: probe}
 	return bytes.Clone(unsafe.Slice((*byte)(unsafe.Pointer(&head)), unsafe.Sizeof(head)))
 }

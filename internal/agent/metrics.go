@@ -24,8 +24,8 @@ type metrics struct {
 	ready    atomic.Bool
 	server   *http.Server
 
-	exportedSpans, dropped, unsampled, truncated, headers *prometheus.Desc
-	targets, attached, missing, ringFill, queued          *prometheus.Desc
+	exportedSpans, dropped, unsampled, truncated, headers, notInjected *prometheus.Desc
+	targets, attached, missing, ringFill, queued                       *prometheus.Desc
 }
 
 func newMetrics(a *Agent) *metrics {
@@ -44,6 +44,7 @@ func newMetrics(a *Agent) *metrics {
 		unsampled:     desc("operations_unsampled_total", "Operations that the sampler left out."),
 		truncated:     desc("text_truncated_total", "Pieces of text that were cut, or could not be read."),
 		headers:       desc("headers_unsearched_total", "Header maps too large to search whole."),
+		notInjected:   desc("propagation_failed_total", "Requests that went out without trace context, by reason.", "reason"),
 		targets:       desc("targets", "Processes that are traced."),
 		attached:      desc("target_probes_attached", "Probes that are attached.", "pid", "executable"),
 		missing:       desc("target_probes_missing", "Probes, or parts of them, that could not be attached.", "pid", "executable"),
@@ -90,6 +91,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		counter(m.unsampled, l.Unsampled)
 		counter(m.truncated, l.Truncated)
 		counter(m.headers, l.Headers)
+		counter(m.notInjected, l.NoRoom, "no_room")
+		counter(m.notInjected, l.HeaderShare, "shared_header")
+		counter(m.notInjected, l.OtherWriter, "unknown_writer")
+		counter(m.notInjected, l.WriteFault, "memory_unwritable")
 	}
 	gauge(m.ringFill, a.reader.Fill())
 	gauge(m.queued, float64(stats.Queued))

@@ -16,6 +16,7 @@ import (
 type programs struct {
 	runtime  *bpf.Runtime
 	probes   []probes.Probe
+	inject   bool
 	binaries map[process.FileID]*binary
 }
 
@@ -34,8 +35,8 @@ type loaded struct {
 	err    error
 }
 
-func newPrograms(runtime *bpf.Runtime, list []probes.Probe) *programs {
-	return &programs{runtime: runtime, probes: list, binaries: map[process.FileID]*binary{}}
+func newPrograms(runtime *bpf.Runtime, list []probes.Probe, inject bool) *programs {
+	return &programs{runtime: runtime, probes: list, inject: inject, binaries: map[process.FileID]*binary{}}
 }
 
 // acquire returns the programs for the executable at path; release them once for each acquire.
@@ -66,6 +67,9 @@ func (p *programs) load(file *process.Binary, index uint32, probe probes.Probe) 
 	if err != nil {
 		l.err = fmt.Errorf("cannot read the compiled programs: %w", err)
 		return l
+	}
+	if !p.inject {
+		l.plan.DropInjecting()
 	}
 	l.bpf, l.err = p.runtime.Load(spec, index, l.plan.Constants, l.plan.Without())
 	for _, program := range l.plan.Programs {

@@ -22,7 +22,7 @@ import (
 
 // target is one traced process.
 type target struct {
-	id          uint64
+	id          uint32
 	process     process.Process
 	path        string // of its program, as we see it
 	binary      *binary
@@ -41,12 +41,12 @@ const linger = 4 * drainInterval
 // targets are the traced processes by their ID in events.
 type targets struct {
 	mu   sync.Mutex // metrics are read while the loop runs
-	byID map[uint64]*target
+	byID map[uint32]*target
 }
 
-func newTargets() *targets { return &targets{byID: map[uint64]*target{}} }
+func newTargets() *targets { return &targets{byID: map[uint32]*target{}} }
 
-func (ts *targets) get(id uint64) *target {
+func (ts *targets) get(id uint32) *target {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	return ts.byID[id]
@@ -169,7 +169,7 @@ func (a *Agent) attachAll(p process.Process, path string, log *zap.Logger) {
 }
 
 func (a *Agent) newTarget(p process.Process, path string, b *binary) *target {
-	t := &target{id: uint64(p.PID), process: p, path: path, binary: b}
+	t := &target{id: uint32(p.PID), process: p, path: path, binary: b}
 	if a.cfg.Kernel.AttachCookie {
 		a.nextID++
 		t.id = a.nextID

@@ -18,7 +18,7 @@ const (
 type trial struct {
 	program plan.Program
 	bpf     attacher
-	places  map[uint64]*place // by target
+	places  map[uint32]*place // by target
 
 	off                  bool
 	again                time.Time     // no earlier trial than this
@@ -28,7 +28,7 @@ type trial struct {
 
 // attacher is what a trial needs of bpf.Programs.
 type attacher interface {
-	Attach(program, exe string, pid int, offsets []uint64, target uint64) (bpf.Attachment, error)
+	Attach(program, exe string, pid int, offsets []uint64, target uint32) (bpf.Attachment, error)
 	Counter(name string) (uint64, error)
 }
 
@@ -36,13 +36,13 @@ type attacher interface {
 type place struct {
 	exe     string
 	pid     int
-	target  uint64
+	target  uint32
 	offsets []uint64
 	at      bpf.Attachment
 }
 
 func newTrial(program plan.Program, programs attacher) *trial {
-	return &trial{program: program, bpf: programs, places: map[uint64]*place{}, backoff: trialBackoff}
+	return &trial{program: program, bpf: programs, places: map[uint32]*place{}, backoff: trialBackoff}
 }
 
 // join attaches the program for one more target, unless it is off now.
@@ -60,7 +60,7 @@ func (t *trial) attach(p *place) (err error) {
 }
 
 // leave detaches the program from a target.
-func (t *trial) leave(target uint64) error {
+func (t *trial) leave(target uint32) error {
 	p, ok := t.places[target]
 	if !ok {
 		return nil

@@ -16,7 +16,7 @@ import (
 // fakePrograms counts what is attached, and counts what a test says.
 type fakePrograms struct {
 	needed, spare, missed uint64
-	attached              map[uint64]int // by target
+	attached              map[uint32]int // by target
 	err                   error
 }
 
@@ -27,7 +27,7 @@ type fakeLink struct {
 
 func (l fakeLink) Close() error { l.close(); return nil }
 
-func (f *fakePrograms) Attach(_, _ string, _ int, _ []uint64, target uint64) (bpf.Attachment, error) {
+func (f *fakePrograms) Attach(_, _ string, _ int, _ []uint64, target uint32) (bpf.Attachment, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -45,9 +45,9 @@ func (f *fakePrograms) Counter(name string) (uint64, error) {
 	return f.missed, f.err
 }
 
-func onTrial(t *testing.T, targets ...uint64) (*trial, *fakePrograms) {
+func onTrial(t *testing.T, targets ...uint32) (*trial, *fakePrograms) {
 	t.Helper()
-	f := &fakePrograms{attached: map[uint64]int{}}
+	f := &fakePrograms{attached: map[uint32]int{}}
 	tr := newTrial(plan.Program{Program: probes.Program{
 		Name: "it", Trial: &probes.Trial{Needed: "needed", Spare: "spare", Missed: "missed"},
 	}}, f)
@@ -60,7 +60,7 @@ func onTrial(t *testing.T, targets ...uint64) (*trial, *fakePrograms) {
 }
 
 // judge judges, and says where the program is attached then.
-func judge(t *testing.T, tr *trial, f *fakePrograms) map[uint64]int {
+func judge(t *testing.T, tr *trial, f *fakePrograms) map[uint32]int {
 	t.Helper()
 	if err := tr.judge(); err != nil {
 		t.Fatal(err)
@@ -69,11 +69,11 @@ func judge(t *testing.T, tr *trial, f *fakePrograms) map[uint64]int {
 }
 
 func TestTrialEnds(t *testing.T) {
-	on, off := map[uint64]int{1: 1, 2: 1}, map[uint64]int{1: 0, 2: 0}
+	on, off := map[uint32]int{1: 1, 2: 1}, map[uint32]int{1: 0, 2: 0}
 	tests := []struct {
 		name                  string
 		needed, spare, missed uint64
-		want                  map[uint64]int
+		want                  map[uint32]int
 	}{
 		{"nothing happened", 0, 0, 0, on},
 		{"too few hits to tell", 0, trialHits - 1, 0, on},
@@ -95,11 +95,11 @@ func TestTrialEnds(t *testing.T) {
 func TestTrialBeginsAgain(t *testing.T) {
 	tr, f := onTrial(t, 1)
 	f.spare, f.missed = trialHits, 7
-	off, on := map[uint64]int{1: 0}, map[uint64]int{1: 1}
+	off, on := map[uint32]int{1: 0}, map[uint32]int{1: 1}
 	steps := []struct {
 		name   string
 		change func()
-		want   map[uint64]int
+		want   map[uint32]int
 	}{
 		{"ended", func() {}, off},
 		{"time alone is no reason", func() { tr.again = time.Now().Add(-time.Second) }, off},
@@ -153,7 +153,7 @@ func TestTrialTargets(t *testing.T) {
 	}
 	f.missed++
 	tr.again = time.Now().Add(-time.Second)
-	if diff := cmp.Diff(map[uint64]int{1: 1, 2: 1}, judge(t, tr, f)); diff != "" {
+	if diff := cmp.Diff(map[uint32]int{1: 1, 2: 1}, judge(t, tr, f)); diff != "" {
 		t.Error(diff)
 	}
 	for range 2 { // the second time there is nothing to leave
@@ -161,7 +161,7 @@ func TestTrialTargets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(map[uint64]int{1: 0, 2: 1}, f.attached); diff != "" {
+	if diff := cmp.Diff(map[uint32]int{1: 0, 2: 1}, f.attached); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -1,8 +1,11 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/remora-agent/remora/bpf"
 	"github.com/remora-agent/remora/probes"
@@ -16,6 +19,12 @@ func resolve(b *process.Binary, c probes.Constant) (any, error) {
 		return field(b, probes.Fields{of}, c)
 	case probes.Fields:
 		return field(b, of, c)
+	case probes.Size:
+		size, err := b.StructSize(string(of))
+		if err == nil && c.Max > 0 && int64(size) > c.Max {
+			size = uint64(c.Max) // so much is read of it
+		}
+		return int64(size), err
 	case probes.Itabs:
 		return addresses(b.Itabs(of.Interface, of.Concrete), c.Optional, fmt.Sprintf("no itab of %s for %s", of.Concrete, of.Interface))
 	case probes.Types:
@@ -24,6 +33,8 @@ func resolve(b *process.Binary, c probes.Constant) (any, error) {
 			all = append(all, b.TypeAddrs(name)...)
 		}
 		return addresses(all, c.Optional, "no type of "+fmt.Sprint(of))
+	case probes.Contexts:
+		return contexts(b), nil
 	case probes.MapOf:
 		l, err := b.Map(string(of))
 		if err != nil {
@@ -69,6 +80,37 @@ func addresses(addrs []uint64, optional bool, missing string) (bpf.AddrSet, erro
 		return set, fmt.Errorf("%d addresses where %d have room", len(addrs), len(set.Addr))
 	}
 	return set, nil
+}
+
+// contexts tells how to walk from a context to its parent. A program may have more types of contexts than there is room for:
+// the standard library's come first, as nearly every chain consists of those.
+func contexts(b *process.Binary) bpf.ContextTypes {
+	var types bpf.ContextTypes
+	wrappers := b.Wrappers("context.Context", "net/http.Request", "ctx")
+	slices.SortStableFunc(wrappers, func(a, b process.Wrapper) int {
+		return cmp.Compare(boolean(!standard(a.Type)), boolean(!standard(b.Type)))
+	})
+	for _, w := range wrappers {
+		if types.N == uint64(len(types.At)) {
+			break
+		}
+		at := &types.At[types.N]
+		at.Type, at.Path[1] = w.Addr, bpf.ContextPathEnd
+		for i, offset := range w.Path {
+			at.Path[i] = int32(offset)
+		}
+		types.N++
+	}
+	return types
+}
+
+func standard(name string) bool { return strings.HasPrefix(strings.TrimPrefix(name, "*"), "context.") }
+
+func boolean(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // mapLayout is the part of a layout that the programs walk by. Maps whose keys or values lie behind pointers are not for them.

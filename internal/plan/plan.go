@@ -5,6 +5,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/remora-agent/remora/bpf"
@@ -23,6 +24,8 @@ type Plan struct {
 	Constants map[string]any // for bpf.Runtime.Load
 	// Err says why the whole probe is off, nil if it can be attached.
 	Err error
+
+	dropped []string // programs
 }
 
 // Program is one program of the probe.
@@ -41,13 +44,23 @@ type Point struct {
 
 // Without names the programs that are left out.
 func (p *Plan) Without() []string {
-	var names []string
+	names := slices.Clone(p.dropped)
 	for _, program := range p.Programs {
 		if program.Err != nil {
 			names = append(names, program.Name)
 		}
 	}
 	return names
+}
+
+// DropInjecting takes the programs that write to the target out of the plan.
+func (p *Plan) DropInjecting() {
+	p.Programs = slices.DeleteFunc(p.Programs, func(program Program) bool {
+		if program.Injects {
+			p.dropped = append(p.dropped, program.Name)
+		}
+		return program.Injects
+	})
 }
 
 // Make plans a probe for a binary.
@@ -188,6 +201,9 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 	switch {
 	case len(site.After) > 0:
 		return afterCalls(code, site)
+	case site.At != "":
+		p, err := code.AtCall(site.At)
+		return []process.Point{p}, err
 	case site.Return:
 		return code.Returns(site.Results)
 	}
@@ -207,17 +223,10 @@ func afterCalls(code process.Code, site probes.Site) ([]process.Point, error) {
 	return points, nil
 }
 
-// checkPoints refuses what the BPF side could not tell apart: it knows a point by its place in its page.
+// checkPoints refuses more than the BPF side has room for.
 func checkPoints(points []Point) error {
 	if most := len(bpf.Points{}.At); len(points) > most {
 		return fmt.Errorf("%s needs %d probes, more than %d", points[0].Func.Name, len(points), most)
-	}
-	seen := map[uint64]bool{}
-	for _, p := range points {
-		if seen[p.Addr&0xfff] {
-			return fmt.Errorf("%s: two points at the same place of a page", p.Func.Name)
-		}
-		seen[p.Addr&0xfff] = true
 	}
 	return nil
 }

@@ -10,5 +10,6 @@ import (
 func Probes() []probes.Probe {
 	return []probes.Probe{
 		nethttp.Server(),
+		nethttp.Client(),
 	}
 }

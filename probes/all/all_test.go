@@ -100,7 +100,7 @@ func checkDeclaration(t *testing.T, p probes.Probe, spec *ebpf.CollectionSpec) {
 		checkVariable(t, spec, c.Name, constantSize(t, c))
 	}
 	for name, v := range spec.Variables {
-		if v.Constant() && !declared[name] && !strings.HasPrefix(name, "unused") {
+		if v.Constant() && !declared[name] && name != "inject_enabled" && !strings.HasPrefix(name, "unused") {
 			t.Errorf("nothing sets the constant %s: add it to the probe's Constants", name)
 		}
 	}
@@ -175,12 +175,14 @@ func sharedSize(name string) uintptr {
 
 func constantSize(t *testing.T, c probes.Constant) uintptr {
 	switch c.Of.(type) {
-	case probes.Field, probes.Fields:
+	case probes.Field, probes.Fields, probes.Size:
 		return 8
 	case probes.Itabs, probes.Types:
 		return unsafe.Sizeof(bpf.AddrSet{})
 	case probes.MapOf:
 		return unsafe.Sizeof(bpf.MapLayout{})
+	case probes.Contexts:
+		return unsafe.Sizeof(bpf.ContextTypes{})
 	}
 	t.Errorf("constant %s: a source of unknown kind %T", c.Name, c.Of)
 	return 0

@@ -4,18 +4,8 @@
 
 #include "server.h"
 
-// Header names as the words that they are compared by.
-#define WORD(a, b, c, d, e, f, g, h) \
-	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
-
 // The lengths of the names below: most lines are passed by without reading theirs.
 #define NAME_LENGTHS (1 << 9 | 1 << 10 | 1 << 11 | 1 << 15 | 1 << 16 | 1 << 17)
-
-static __always_inline struct go_string first_value(struct go_slice values)
-{
-	struct go_string none = {};
-	return values.len ? read_string_header(values.ptr) : none;
-}
 
 // append_trace_state joins the lines of the header to one list. What would make it too long is left out whole: a list that is
 // cut in its middle says something else.
@@ -52,11 +42,13 @@ static __always_inline void keep_header(struct http_request *r, struct go_string
 	barrier_var(n);
 	if (n > 17 || !(1 << n & NAME_LENGTHS) || bpf_probe_read_user(w, n, (void *)name.ptr))
 		return;
-	if (n == 11 && w[0] == WORD('T', 'r', 'a', 'c', 'e', 'p', 'a', 'r') && w[1] == WORD('e', 'n', 't', 0, 0, 0, 0, 0)) {
+	if (IS_TRACEPARENT(n, w)) {
 		r->work.traceparent = first_value(values);
 		r->work.traceparents = values.len;
 	} else if (n == 10 && w[0] == WORD('T', 'r', 'a', 'c', 'e', 's', 't', 'a') && w[1] == WORD('t', 'e', 0, 0, 0, 0, 0, 0)) {
 		r->event.trace_state = append_trace_state(t, values);
+		r->slot.trace_state = __builtin_offsetof(struct http_request, event.text.data) + r->event.trace_state.off;
+		r->slot.trace_state_len = r->event.trace_state.len;
 	} else if (n == 10 && w[0] == WORD('U', 's', 'e', 'r', '-', 'A', 'g', 'e') && w[1] == WORD('n', 't', 0, 0, 0, 0, 0, 0)) {
 		r->event.user_agent = append(t, first_value(values), USER_AGENT_MAX);
 	} else if (n == 9 && w[0] == WORD('F', 'o', 'r', 'w', 'a', 'r', 'd', 'e') && w[1] == WORD('d', 0, 0, 0, 0, 0, 0, 0)) {

@@ -15,20 +15,18 @@ static __always_inline struct http_request *begin(struct span_key *key)
 		return NULL;
 	__builtin_memset(&r->event, 0, __builtin_offsetof(struct http_server_event, text.data));
 	__builtin_memset(&r->work, 0, sizeof(r->work));
+	r->slot.trace_state_len = 0;
 	return r;
 }
-
-#define WORD_AT(buffer, offset) (*(__u64 *)((buffer) + (offset)))
-#define STRING_AT(buffer, offset) (*(struct go_string *)((buffer) + (offset)))
 
 // read_request keeps what a handler may change: it is read before one runs. 0 if that fails. Global, for a stack of its own.
 __noinline int read_request(__u64 target, __u64 goroutine)
 {
 	struct span_key key = { .target = target, .goroutine = goroutine };
 	struct http_request *r = find_request(&key);
-	__u8 req[REQUEST_BUFFER] __attribute__((aligned(8)));
+	__u8 req[REQUEST_BUFFER] __attribute__((aligned(8))) = {};
 
-	if (!r || bpf_probe_read_user(req, sizeof(req), (void *)r->work.request))
+	if (!r || !read_struct(req, request_size, sizeof(req), r->work.request))
 		return 0;
 	struct text_area *t = &r->event.text;
 	r->event.tls = WORD_AT(req, request_tls) != 0;
@@ -86,6 +84,7 @@ int serve_http(struct pt_regs *ctx)
 		own_context(&key, &r->slot, read_u64(r->slot.context + cancel_ctx_parent + sizeof(__u64)));
 	read_headers(&key);
 	bool remote = r->work.traceparents == 1 && read_parent(key.target, key.goroutine);
+	r->event.head.remote_parent = remote;
 	bool yes = start_span(&r->event.head, remote ? &r->work.parent : NULL);
 	r->slot.state = yes ? OPERATION_SAMPLED : OPERATION_UNSAMPLED;
 	return 0;
@@ -103,7 +102,7 @@ int mux_match(struct pt_regs *ctx)
 	if (!p)
 		return 0;
 	struct http_request *r = find_request(&key);
-	if (!r && g_parent_goid >= 0) { // http.TimeoutHandler matches in a goroutine that the connection's has started
+	if (!r && g_parent_goid != ABSENT) { // http.TimeoutHandler matches in a goroutine that the connection's has started
 		key.goroutine = read_u64(GO_G(ctx) + g_parent_goid);
 		r = find_request(&key);
 	}
@@ -141,14 +140,14 @@ static __always_inline void read_route(struct http_request *r)
 // finish ends the request, if there is one, and sends its event.
 static __always_inline void finish(struct http_request *r)
 {
-	__u8 res[RESPONSE_BUFFER] __attribute__((aligned(8)));
+	__u8 res[RESPONSE_BUFFER] __attribute__((aligned(8))) = {};
 
 	if (r->slot.state == OPERATION_UNSAMPLED)
 		count_loss(LOSS_UNSAMPLED);
 	if (r->slot.state != OPERATION_SAMPLED)
 		return;
 	r->event.head.end = bpf_ktime_get_boot_ns();
-	if (bpf_probe_read_user(res, sizeof(res), (void *)r->work.response)) {
+	if (!read_struct(res, response_size, sizeof(res), r->work.response)) {
 		count_loss(LOSS_READ);
 		return;
 	}

@@ -21,9 +21,9 @@ func Server() probes.Probe {
 	request := func(path string) probes.Field { return probes.Field{Type: "net/http.Request", Path: path} }
 	response := func(path string) probes.Field { return probes.Field{Type: "net/http.response", Path: path} }
 	return probes.Probe{
-		Name:     "net/http server",
-		Library:  "net/http",
-		Spec:     loadServer,
+		Name:    "net/http server",
+		Library: "net/http",
+		Spec:    loadServer,
 		Programs: []probes.Program{
 			{Name: serverProgServeHttp, Sites: []probes.Site{{Func: "net/http.serverHandler.ServeHTTP"}}},
 			{Name: serverProgServeHttpReturn, Sites: []probes.Site{
@@ -50,6 +50,8 @@ func Server() probes.Probe {
 			{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
 			{Name: serverVarResponseItabs, Of: probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: "*net/http.response"}},
 			{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
+			{Name: serverVarRequestSize, Of: probes.Size("net/http.Request"), Max: int64(serverHttpLimitsREQUEST_SIZE)},
+			{Name: serverVarResponseSize, Of: probes.Size("net/http.response"), Max: int64(serverHttpLimitsRESPONSE_SIZE)},
 			{Name: serverVarRequestMethod, Of: request("Method"), Max: requestMax},
 			{Name: serverVarRequestHeader, Of: request("Header"), Max: requestMax},
 			{Name: serverVarRequestHost, Of: request("Host"), Max: requestMax},

@@ -2,24 +2,16 @@
 // A request of net/http's server on the kernel side: its event, its state, and what is known of the binary.
 #pragma once
 
-#include "gomap.h"
-#include "operation.h"
 #include "panic.h"
-#include "point.h"
-#include "text.h"
-#include "trace.h"
+#include "request.h"
 
-#define METHOD_MAX 32
-#define HOST_MAX 256
 #define USER_AGENT_MAX 256
 #define ADDR_MAX 64
 #define FORWARD_MAX 128
-#define TRACE_STATE_MAX 512
 #define TRACE_STATE_LINES 4
 #define TARGET_MAX 1024
 #define ROUTE_MAX 256
-#define REQUEST_BUFFER 272 // bytes of a Request that hold the fields below, and of a response
-#define RESPONSE_BUFFER 160
+#define RESPONSE_BUFFER 160 // bytes of a response that hold the fields below
 
 struct http_server_event {
 	struct span_head head;
@@ -56,16 +48,19 @@ static __always_inline struct http_request *find_request(struct span_key *key)
 }
 
 // The largest offsets that the programs can cope with, for user space to check.
-enum http_limits { REQUEST_OFFSET_MAX = REQUEST_BUFFER - 16, RESPONSE_OFFSET_MAX = RESPONSE_BUFFER - 8 };
+enum http_limits {
+	REQUEST_SIZE = REQUEST_BUFFER,
+	RESPONSE_SIZE = RESPONSE_BUFFER,
+	REQUEST_OFFSET_MAX = REQUEST_BUFFER - 16,
+	RESPONSE_OFFSET_MAX = RESPONSE_BUFFER - 8,
+};
 const enum http_limits *unused_limits __attribute__((unused));
 
 volatile const struct points serve_http_points, serve_http_return_points, serve_unwind_points, mux_match_points;
 volatile const struct addr_set response_itabs;
-volatile const struct go_map_layout header_layout;
-volatile const __s64 request_method, request_header, request_host, request_remote_addr, request_uri, request_tls;
-volatile const __s64 request_proto_major, request_proto_minor, request_ctx, cancel_ctx_parent, request_pattern, request_pat, pattern_str;
-volatile const __s64 response_conn, response_status, response_wrote_header, response_written, conn_hijacked;
-volatile const __s64 g_parent_goid;
+volatile const __s64 request_remote_addr, request_uri, request_tls;
+volatile const __s64 request_proto_major, request_proto_minor, cancel_ctx_parent, request_pattern, request_pat, pattern_str;
+volatile const __s64 response_size, response_conn, response_status, response_wrote_header, response_written, conn_hijacked;
 
 // Does the route probe earn its trap? It does when the matched request is a copy that the end of the request cannot see.
 __u64 routes_needed, routes_spare, routes_missed;

@@ -24,32 +24,36 @@ type serverAnyOperation struct {
 	Operation struct {
 		_    structs.HostLayout
 		Slot struct {
-			_          structs.HostLayout
-			State      uint32
-			Begun      uint32
-			Context    uint64
-			ContextKey uint64
+			_             structs.HostLayout
+			State         uint32
+			Begun         uint32
+			Context       uint64
+			ContextKey    uint64
+			TraceState    uint16
+			TraceStateLen uint16
+			Pad           uint32
 		}
 		Head struct {
 			_            structs.HostLayout
-			Target       uint64
+			Target       uint32
+			Probe        uint32
 			Start        uint64
 			End          uint64
 			TraceId      [16]uint8
 			SpanId       [8]uint8
 			ParentId     [8]uint8
-			Probe        uint32
 			TraceFlags   uint8
 			RemoteParent uint8
-			Pad          [2]uint8
+			Pad          [6]uint8
 		}
 	}
-	Rest [4008]uint8
+	Rest [4000]uint8
 }
 
 type serverContextKey struct {
 	_       structs.HostLayout
-	Target  uint64
+	Target  uint32
+	Pad     uint32
 	Context uint64
 }
 
@@ -76,6 +80,8 @@ type serverGoMapLayout struct {
 type serverHttpLimits uint32
 
 const (
+	serverHttpLimitsREQUEST_SIZE        serverHttpLimits = 272
+	serverHttpLimitsRESPONSE_SIZE       serverHttpLimits = 160
 	serverHttpLimitsREQUEST_OFFSET_MAX  serverHttpLimits = 256
 	serverHttpLimitsRESPONSE_OFFSET_MAX serverHttpLimits = 152
 )
@@ -84,16 +90,16 @@ type serverHttpServerEvent struct {
 	_    structs.HostLayout
 	Head struct {
 		_            structs.HostLayout
-		Target       uint64
+		Target       uint32
+		Probe        uint32
 		Start        uint64
 		End          uint64
 		TraceId      [16]uint8
 		SpanId       [8]uint8
 		ParentId     [8]uint8
-		Probe        uint32
 		TraceFlags   uint8
 		RemoteParent uint8
-		Pad          [2]uint8
+		Pad          [6]uint8
 	}
 	BodySize      int64
 	Status        int32
@@ -139,7 +145,7 @@ type serverHttpServerEvent struct {
 type serverPoints struct {
 	_  structs.HostLayout
 	N  uint64
-	At [8]struct {
+	At [24]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8
@@ -215,10 +221,12 @@ const (
 	serverVarRequestProtoMajor     = "request_proto_major"
 	serverVarRequestProtoMinor     = "request_proto_minor"
 	serverVarRequestRemoteAddr     = "request_remote_addr"
+	serverVarRequestSize           = "request_size"
 	serverVarRequestTls            = "request_tls"
 	serverVarRequestUri            = "request_uri"
 	serverVarResponseConn          = "response_conn"
 	serverVarResponseItabs         = "response_itabs"
+	serverVarResponseSize          = "response_size"
 	serverVarResponseStatus        = "response_status"
 	serverVarResponseWritten       = "response_written"
 	serverVarResponseWroteHeader   = "response_wrote_header"
@@ -325,10 +333,12 @@ type serverVariableSpecs struct {
 	RequestProtoMajor     *ebpf.VariableSpec `ebpf:"request_proto_major"`
 	RequestProtoMinor     *ebpf.VariableSpec `ebpf:"request_proto_minor"`
 	RequestRemoteAddr     *ebpf.VariableSpec `ebpf:"request_remote_addr"`
+	RequestSize           *ebpf.VariableSpec `ebpf:"request_size"`
 	RequestTls            *ebpf.VariableSpec `ebpf:"request_tls"`
 	RequestUri            *ebpf.VariableSpec `ebpf:"request_uri"`
 	ResponseConn          *ebpf.VariableSpec `ebpf:"response_conn"`
 	ResponseItabs         *ebpf.VariableSpec `ebpf:"response_itabs"`
+	ResponseSize          *ebpf.VariableSpec `ebpf:"response_size"`
 	ResponseStatus        *ebpf.VariableSpec `ebpf:"response_status"`
 	ResponseWritten       *ebpf.VariableSpec `ebpf:"response_written"`
 	ResponseWroteHeader   *ebpf.VariableSpec `ebpf:"response_wrote_header"`
@@ -414,10 +424,12 @@ type serverVariables struct {
 	RequestProtoMajor     *ebpf.Variable `ebpf:"request_proto_major"`
 	RequestProtoMinor     *ebpf.Variable `ebpf:"request_proto_minor"`
 	RequestRemoteAddr     *ebpf.Variable `ebpf:"request_remote_addr"`
+	RequestSize           *ebpf.Variable `ebpf:"request_size"`
 	RequestTls            *ebpf.Variable `ebpf:"request_tls"`
 	RequestUri            *ebpf.Variable `ebpf:"request_uri"`
 	ResponseConn          *ebpf.Variable `ebpf:"response_conn"`
 	ResponseItabs         *ebpf.Variable `ebpf:"response_itabs"`
+	ResponseSize          *ebpf.Variable `ebpf:"response_size"`
 	ResponseStatus        *ebpf.Variable `ebpf:"response_status"`
 	ResponseWritten       *ebpf.Variable `ebpf:"response_written"`
 	ResponseWroteHeader   *ebpf.Variable `ebpf:"response_wrote_header"`

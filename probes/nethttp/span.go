@@ -3,13 +3,11 @@ package nethttp
 import (
 	"net"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-	"go.opentelemetry.io/otel/trace"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
@@ -42,14 +40,7 @@ func knownMethods(list string) []string {
 // https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
 func (d *decoder) fill(span *tracepb.Span, r *request) {
 	a := attributes{Cache: d.Cache, list: make([]*commonpb.KeyValue, 0, 16)}
-	span.Name = r.method
-	if slices.Contains(d.methods, r.method) {
-		a.text(semconv.HTTPRequestMethodKey, r.method)
-	} else {
-		span.Name = "HTTP"
-		a.text(semconv.HTTPRequestMethodKey, "_OTHER")
-		a.text(semconv.HTTPRequestMethodOriginalKey, r.method)
-	}
+	span.Name = a.method(d.methods, r.method)
 	if r.route != "" {
 		span.Name += " " + r.route
 		a.text(semconv.HTTPRouteKey, r.route)
@@ -69,11 +60,7 @@ func (d *decoder) fill(span *tracepb.Span, r *request) {
 	if r.userAgent != "" {
 		a.text(semconv.UserAgentOriginalKey, r.userAgent)
 	}
-	if len(span.ParentSpanId) > 0 && r.traceState != "" {
-		if state, err := trace.ParseTraceState(r.traceState); err == nil {
-			span.TraceState = state.String()
-		}
-	}
+	setTraceState(span, r.traceState)
 	r.addOutcome(&a, span)
 	span.Attributes = a.list
 }

@@ -14,6 +14,7 @@ import (
 
 func routes() *http.ServeMux {
 	mux := http.NewServeMux()
+	mux.HandleFunc("/relay", relay)
 	mux.HandleFunc("/hello", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
 	mux.HandleFunc("/silent", func(w http.ResponseWriter, r *http.Request) {})
 	mux.HandleFunc("/status/", status)

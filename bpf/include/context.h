@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// The operation that a new one is a part of: by its context.Context
+// (https://github.com/golang/go/blob/go1.26.0/src/context/context.go), by its goroutine, by its goroutine's creator.
+#pragma once
+
+#include "go.h"
+#include "operation.h"
+#include "trace.h"
+
+#define MAX_CONTEXT_TYPES 32
+#define MAX_CONTEXT_DEPTH 48
+#define ITAB_TYPE 8 // https://github.com/golang/go/blob/go1.26.0/src/internal/abi/iface.go
+
+enum context_limits { CONTEXT_PATH_END = -1 };
+// A type of context and where its values have their parent: at path[0] from the data word, or path[1] behind the pointer there.
+struct context_type {
+	__u64 type; // link-time address of its descriptor
+	__s32 path[2];
+};
+
+struct context_types {
+	__u64 n;
+	struct context_type at[MAX_CONTEXT_TYPES];
+};
+
+volatile const struct context_types known_contexts;
+
+static __always_inline struct go_iface read_iface(__u64 addr)
+{
+	struct go_iface i = {};
+	bpf_probe_read_user(&i, sizeof(i), (void *)addr);
+	return i;
+}
+
+// dynamic_type returns the link-time address of the descriptor of what an interface value with methods holds, 0 for nil.
+static __always_inline __u64 dynamic_type(__u64 itab, __u64 bias)
+{
+	__u64 type = itab ? read_u64(itab + ITAB_TYPE) : 0;
+	return type ? type - bias : 0;
+}
+
+// to_parent goes from a context to the one that it was derived from; false if there is none that is known of.
+static __noinline bool to_parent(struct go_iface *c, __u64 bias)
+{
+	__u64 type = dynamic_type(c->type, bias), addr;
+
+	if (!type)
+		return false;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAX_CONTEXT_TYPES; i++) {
+		if (i >= known_contexts.n)
+			return false;
+		if (known_contexts.at[i].type != type)
+			continue;
+		addr = c->data + known_contexts.at[i].path[0];
+		if (known_contexts.at[i].path[1] != CONTEXT_PATH_END)
+			addr = read_u64(addr) + known_contexts.at[i].path[1];
+		*c = read_iface(addr);
+		return c->data != 0;
+	}
+	return false;
+}
+
+// find_by_context returns the operation whose context c is or was derived from. An HTTP/1 connection's operation is known by
+// the connection's context, from which each request's is derived: it must be the present request's. The operation may have
+// ended: its context still says what belongs to it.
+static __always_inline struct any_operation *find_by_context(__u32 target, struct go_iface c, __u64 bias)
+{
+	__u64 child = 0;
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAX_CONTEXT_DEPTH; i++) {
+		struct context_key k = { .target = target, .context = c.data };
+		struct span_key *owner = bpf_map_lookup_elem(&contexts, &k);
+		if (owner) {
+			struct any_operation *o = bpf_map_lookup_elem(&operations, owner);
+			if (!o || (o->operation.slot.context != c.data && o->operation.slot.context != child))
+				return NULL;
+			return o;
+		}
+		child = c.data;
+		if (!to_parent(&c, bias))
+			return NULL;
+	}
+	return NULL;
+}
+
+static __always_inline struct any_operation *find_served(__u32 target, __u64 goroutine)
+{
+	struct span_key key = { .target = target, .role = ROLE_SERVER, .goroutine = goroutine };
+	struct any_operation *o = bpf_map_lookup_elem(&operations, &key);
+
+	return o && o->operation.slot.state != OPERATION_IDLE ? o : NULL;
+}
+
+// find_by_goroutine returns the operation that this goroutine serves, or the one that its creator serves. A goroutine may be
+// older than the request that its creator is at now (a pool that an earlier request has started), which nothing tells: so the
+// creator's operation counts only if it is its first.
+static __always_inline struct any_operation *find_by_goroutine(struct pt_regs *ctx, struct span_key *key)
+{
+	struct any_operation *o = find_served(key->target, key->goroutine);
+
+	if (o || g_parent_goid == ABSENT)
+		return o;
+	o = find_served(key->target, read_u64(GO_G(ctx) + g_parent_goid));
+	return o && o->operation.slot.begun == 1 ? o : NULL;
+}
+
+static __always_inline void parent_of(struct any_operation *o, struct trace_parent *out)
+{
+	__builtin_memcpy(out->trace_id, o->operation.head.trace_id, sizeof(out->trace_id));
+	__builtin_memcpy(out->span_id, o->operation.head.span_id, sizeof(out->span_id));
+	out->flags = o->operation.head.trace_flags;
+}

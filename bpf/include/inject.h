@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Writing trace context into a buffer that the target is filling at that moment. Nothing of it counts before the buffer's
+// length does, and that is written last, in one piece, when all else was read back. A goroutine that is stopped in a probe owns
+// the buffer that it writes to.
+#pragma once
+
+#include "event.h"
+#include "go.h"
+#include "trace.h"
+
+volatile const __u8 inject_enabled; // the kernel lets programs write, and propagation is wanted
+
+static __always_inline __u8 hex_char(__u8 v)
+{
+	return v + (v < 10 ? '0' : 'a' - 10);
+}
+
+static __always_inline void hex_text(__u8 *out, const __u8 *bytes, const int size)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < size; i++) {
+		out[2 * i] = hex_char(bytes[i] >> 4);
+		out[2 * i + 1] = hex_char(bytes[i] & 15);
+	}
+}
+
+// format_traceparent writes TRACEPARENT_LEN bytes.
+static __always_inline void format_traceparent(__u8 *out, const struct span_head *h)
+{
+	out[0] = '0';
+	out[1] = '0';
+	out[2] = '-';
+	hex_text(out + 3, h->trace_id, sizeof(h->trace_id));
+	out[35] = '-';
+	hex_text(out + 36, h->span_id, sizeof(h->span_id));
+	out[52] = '-';
+	hex_text(out + 53, &h->trace_flags, 1);
+}
+
+// write_checked writes size bytes to the target and reads them back by way of back, which has room for as many.
+static __always_inline bool write_checked(__u64 addr, const void *bytes, void *back, const __u32 size)
+{
+	if (bpf_probe_write_user((void *)addr, bytes, size) || bpf_probe_read_user(back, size, (void *)addr))
+		return false;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < size; i++) {
+		if (((const __u8 *)bytes)[i] != ((const __u8 *)back)[i])
+			return false;
+	}
+	return true;
+}

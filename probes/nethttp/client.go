@@ -1,0 +1,118 @@
+package nethttp
+
+import (
+	"fmt"
+	"unsafe"
+
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"github.com/remora-agent/remora/bpf"
+	"github.com/remora-agent/remora/probes"
+)
+
+// Client instruments net/http's client: a CLIENT span per round trip of a Transport, whatever protocol it speaks, from the
+// call of RoundTrip until its return. Where the kernel lets it, it writes traceparent and tracestate into HTTP/1 requests.
+//
+// Its traps are the entry of (*Transport).roundTrip, the places where that returns, and for the header the one call in
+// (*Request).write of the function that writes the request's own header
+// (https://github.com/golang/go/blob/go1.26.0/src/net/http/transport.go, request.go).
+func Client() probes.Probe {
+	request := func(path string) probes.Field { return probes.Field{Type: "net/http.Request", Path: path} }
+	response := func(path string) probes.Field { return probes.Field{Type: "net/http.Response", Path: path} }
+	url := func(path string) probes.Field { return probes.Field{Type: "net/url.URL", Path: path} }
+	writer := func(path string) probes.Field { return probes.Field{Type: "bufio.Writer", Path: path} }
+	return probes.Probe{
+		Name:    "net/http client",
+		Library: "net/http",
+		Spec:    loadClient,
+		Programs: []probes.Program{
+			{Name: clientProgRoundTrip, Sites: []probes.Site{{Func: "net/http.(*Transport).roundTrip"}}},
+			{Name: clientProgWriteHeader, Injects: true, Optional: true, Sites: []probes.Site{
+				{Func: "net/http.(*Request).write", At: "net/http.Header.writeSubset"},
+			}},
+			{Name: clientProgRoundTripReturn, Sites: []probes.Site{{Func: "net/http.(*Transport).roundTrip", Return: true, Results: 2}}},
+		},
+		Constants: []probes.Constant{
+			{Name: clientVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
+			{Name: clientVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
+			{Name: clientVarKnownContexts, Of: probes.Contexts{}},
+			{Name: clientVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
+			{Name: clientVarRequestSize, Of: probes.Size("net/http.Request"), Max: int64(clientHttpClientLimitsCLIENT_REQUEST_SIZE)},
+			{Name: clientVarUrlSize, Of: probes.Size("net/url.URL"), Max: int64(clientHttpClientLimitsCLIENT_URL_SIZE)},
+			{Name: clientVarRequestMethod, Of: request("Method"), Max: clientRequestMax},
+			{Name: clientVarRequestHeader, Of: request("Header"), Max: clientRequestMax},
+			{Name: clientVarRequestHost, Of: request("Host"), Max: clientRequestMax},
+			{Name: clientVarRequestCtx, Of: request("ctx"), Max: clientRequestMax},
+			{Name: clientVarRequestResponse, Of: request("Response"), Max: clientRequestMax},
+			{Name: clientVarRequestUrl, Of: request("URL")},
+			{Name: clientVarResponseRequest, Of: response("Request")},
+			{Name: clientVarResponseStatus, Of: response("StatusCode")},
+			{Name: clientVarResponseProtoMajor, Of: response("ProtoMajor")},
+			{Name: clientVarResponseProtoMinor, Of: response("ProtoMinor")},
+			{Name: clientVarUrlScheme, Of: url("Scheme"), Max: clientURLMax},
+			{Name: clientVarUrlOpaque, Of: url("Opaque"), Max: clientURLMax},
+			{Name: clientVarUrlUser, Of: url("User"), Max: clientURLMax},
+			{Name: clientVarUrlHost, Of: url("Host"), Max: clientURLMax},
+			{Name: clientVarUrlPath, Of: url("Path"), Max: clientURLMax},
+			{Name: clientVarUrlRawPath, Of: url("RawPath"), Max: clientURLMax},
+			{Name: clientVarUrlRawQuery, Of: url("RawQuery"), Max: clientURLMax},
+			{Name: clientVarUrlFragment, Of: url("Fragment"), Max: clientURLMax},
+			{Name: clientVarUrlForceQuery, Of: url("ForceQuery"), Max: clientURLByteMax},
+			{Name: clientVarBufioWriterItabs, Of: probes.Itabs{Interface: "io.Writer", Concrete: "*bufio.Writer"}, Optional: true},
+			{Name: clientVarBufioErr, Of: writer("err")},
+			{Name: clientVarBufioBuf, Of: writer("buf")},
+			{Name: clientVarBufioN, Of: writer("n")},
+		},
+		NewDecoder: newClientDecoder,
+	}
+}
+
+// The largest offsets at which the programs find a field in their copy of a struct.
+const (
+	clientRequestMax = int64(clientHttpClientLimitsCLIENT_REQUEST_OFFSET_MAX)
+	clientURLMax     = int64(clientHttpClientLimitsCLIENT_URL_OFFSET_MAX)
+	clientURLByteMax = int64(clientHttpClientLimitsCLIENT_URL_BYTE_OFFSET_MAX)
+)
+
+// clientFixed is how much of an event is always there.
+const clientFixed = unsafe.Offsetof(clientHttpClientEvent{}.Text) + unsafe.Offsetof(clientHttpClientEvent{}.Text.Data)
+
+func newClientDecoder(getenv func(string) string) (probes.Decoder, error) {
+	d := clientDecoder{Cache: probes.NewCache(), methods: knownMethods(getenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"))}
+	return d.decode, nil
+}
+
+// clientDecoder makes spans of events, one at a time.
+type clientDecoder struct {
+	*probes.Cache
+	methods []string
+	event   clientHttpClientEvent // the one at hand
+}
+
+func (d *clientDecoder) decode(head *bpf.SpanHead, event []byte, target probes.Target) (*tracepb.Span, error) {
+	ev := &d.event
+	if err := probes.Event(ev, event, clientFixed); err != nil {
+		return nil, fmt.Errorf("cannot decode a net/http client event: %w", err)
+	}
+	data := ev.Text.Data[:min(len(ev.Text.Data), len(event)-int(clientFixed), int(ev.Text.Used))]
+	piece := func(t clientSpanText) []byte { return probes.Piece(data, t.Off, t.Len) }
+	c := call{
+		event:      ev,
+		method:     d.Text(piece(ev.Method)),
+		scheme:     d.Text(piece(ev.Scheme)),
+		host:       d.Text(piece(ev.UrlHost)),
+		path:       probes.Text(piece(ev.Path)),
+		query:      probes.Text(piece(ev.Query)),
+		fragment:   probes.Text(piece(ev.Fragment)),
+		traceState: probes.Text(piece(ev.TraceState)),
+	}
+	if ev.Failed != 0 {
+		c.failure = "_OTHER"
+		if name, ok := target.TypeName(ev.ErrorType); ok {
+			c.failure = name
+		}
+	}
+	span := probes.NewSpan(head, tracepb.Span_SPAN_KIND_CLIENT, target)
+	d.fill(span, &c)
+	return span, nil
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// A call of net/http's client on the kernel side: its event, its state, and what is known of the binary.
+#pragma once
+
+#include "context.h"
+#include "inject.h"
+#include "request.h"
+
+#define SCHEME_MAX 16
+#define PATH_MAX 1024
+#define QUERY_MAX 1024
+#define FRAGMENT_MAX 128
+#define URL_BUFFER 144 // bytes of a URL that hold the fields below
+#define MAX_RESENDS 16
+
+struct http_client_event {
+	struct span_head head;
+	__u64 error_type; // link-time address of its descriptor; 0: no error
+	__s32 status;
+	__u8 proto_major, proto_minor, failed;
+	__u8 resends; // redirects that led here
+	__u8 user_info, force_query, opaque, escaped; // opaque, escaped: that is what path holds
+	__u8 pad[4];
+	struct span_text method, host, scheme, url_host, path, query, fragment, trace_state;
+	struct text_area text; // last: only what is used goes out
+};
+const struct http_client_event *unused __attribute__((unused)); // for bpf2go
+
+struct http_call {
+	struct operation_slot slot;
+	struct http_client_event event;
+	struct http_call_work {
+		__u64 header; // under which the call is in calls_by_header, 0: it is not
+		struct go_string traceparent; // that the request carries already
+		struct trace_parent parent;
+		struct map_walk walk; // of its header
+	} work;
+	__u8 group[MAP_GROUP_MAX]; // of the header, to be looked at: too large for the stack
+};
+_Static_assert(sizeof(struct http_call) <= OPERATION_SIZE, "a call has no room among the operations");
+
+// The largest offsets that the programs can cope with, for user space to check.
+enum http_client_limits {
+	CLIENT_REQUEST_OFFSET_MAX = REQUEST_BUFFER - 16,
+	CLIENT_URL_OFFSET_MAX = URL_BUFFER - 16,
+	CLIENT_URL_BYTE_OFFSET_MAX = URL_BUFFER - 1,
+	CLIENT_REQUEST_SIZE = REQUEST_BUFFER,
+	CLIENT_URL_SIZE = URL_BUFFER,
+};
+const enum http_client_limits *unused_limits __attribute__((unused));
+
+// The goroutine that writes a request is another one than the caller's: the two are brought together by the request's header
+// map, which the copies of a request share.
+struct header_key {
+	__u64 target;
+	__u64 header;
+};
+
+struct header_owner {
+	__u64 goroutine; // the caller's; 0: there are several
+	__u64 users;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH); // a call that panicked leaves its entry behind
+	__uint(max_entries, 10000);
+	__type(key, struct header_key);
+	__type(value, struct header_owner);
+} calls_by_header SEC(".maps");
+
+volatile const struct points round_trip_points, round_trip_return_points, write_header_points;
+volatile const struct addr_set bufio_writer_itabs;
+volatile const __s64 request_url, request_response, response_request, response_status, response_proto_major, response_proto_minor;
+volatile const __s64 url_size, url_scheme, url_opaque, url_user, url_host, url_path, url_raw_path, url_raw_query, url_fragment, url_force_query;
+volatile const __s64 bufio_err, bufio_buf, bufio_n;
+
+static __always_inline struct http_call *find_call(struct span_key *key)
+{
+	return bpf_map_lookup_elem(&operations, key);
+}
