@@ -140,14 +140,7 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 			p.AttachType = ebpf.AttachTraceUprobeMulti
 		}
 	}
-	opts := ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{
-		sharedMapEvents:         r.shared.Events,
-		sharedMapLosses:         r.shared.Losses,
-		sharedMapOperations:     r.shared.Operations,
-		sharedMapOperationZero:  r.shared.OperationZero,
-		sharedMapOperationCount: r.shared.OperationCount,
-		sharedMapContexts:       r.shared.Contexts,
-	}}
+	opts := ebpf.CollectionOptions{MapReplacements: r.sharedMaps(spec)}
 	if r.opts.Verified {
 		opts.Programs.LogLevel = ebpf.LogLevelStats
 	}
@@ -156,6 +149,25 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 		return nil, fmt.Errorf("the kernel refuses the BPF programs: %w", err)
 	}
 	return &Programs{runtime: r, coll: coll}, nil
+}
+
+// sharedMaps returns those of the shared maps that the programs use.
+func (r *Runtime) sharedMaps(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	maps := map[string]*ebpf.Map{
+		sharedMapEvents:         r.shared.Events,
+		sharedMapLosses:         r.shared.Losses,
+		sharedMapOperations:     r.shared.Operations,
+		sharedMapOperationZero:  r.shared.OperationZero,
+		sharedMapOperationCount: r.shared.OperationCount,
+		sharedMapContexts:       r.shared.Contexts,
+		sharedMapCallsByHeader:  r.shared.CallsByHeader,
+	}
+	for name := range maps {
+		if _, ok := spec.Maps[name]; !ok {
+			delete(maps, name)
+		}
+	}
+	return maps
 }
 
 // distinct refuses points that the programs could not tell apart: without cookies they know one by its place in its page.

@@ -89,6 +89,18 @@ type sharedGoMapLayout struct {
 	Swiss       uint32
 }
 
+type sharedHeaderKey struct {
+	_      structs.HostLayout
+	Target uint64
+	Header uint64
+}
+
+type sharedHeaderOwner struct {
+	_         structs.HostLayout
+	Goroutine uint64
+	Users     uint64
+}
+
 type sharedLoss uint32
 
 const (
@@ -189,6 +201,7 @@ type sharedSpanKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	sharedMapCallsByHeader        = "calls_by_header"
 	sharedMapContexts             = "contexts"
 	sharedMapEvents               = "events"
 	sharedMapLosses               = "losses"
@@ -276,6 +289,7 @@ type sharedProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sharedMapSpecs struct {
+	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
@@ -341,6 +355,7 @@ func (o *sharedObjects) Close() error {
 //
 // It can be passed to loadSharedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sharedMaps struct {
+	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Losses         *ebpf.Map `ebpf:"losses"`
@@ -351,6 +366,7 @@ type sharedMaps struct {
 
 func (m *sharedMaps) Close() error {
 	return _SharedClose(
+		m.CallsByHeader,
 		m.Contexts,
 		m.Events,
 		m.Losses,

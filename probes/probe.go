@@ -45,6 +45,8 @@ type Program struct {
 	Optional bool
 	// Injects: it writes to the target's memory. It is left out where the kernel or the operator refuses that.
 	Injects bool
+	// Unless programs are for binaries that do not have this field.
+	Unless Field
 	// Trial programs pay for their trap only in some programs: see Trial.
 	Trial *Trial
 }
@@ -90,8 +92,11 @@ type Field struct{ Type, Path string }
 // Fields are alternatives for the names of other versions: the first that the binary has counts.
 type Fields []Field
 
-// Itabs are the addresses of the itabs of a concrete type for an interface.
-type Itabs struct{ Interface, Concrete string }
+// Itabs are the addresses of the itabs of concrete types for an interface; types that a binary lacks are left out.
+type Itabs struct {
+	Interface string
+	Concrete  []string
+}
 
 // Types are the addresses of the descriptors of types by their names; those that a binary lacks are left out.
 type Types []string

@@ -4,11 +4,30 @@
 // the buffer that it writes to.
 #pragma once
 
-#include "event.h"
+#include "operation.h"
 #include "go.h"
 #include "trace.h"
 
 volatile const __u8 inject_enabled; // the kernel lets programs write, and propagation is wanted
+
+// The goroutine that writes a request may be another one than the caller's: the two are brought together by the request's
+// header map, which the copies of a request share.
+struct header_key {
+	__u64 target;
+	__u64 header;
+};
+
+struct header_owner {
+	__u64 goroutine; // the caller's; 0: there are several
+	__u64 users;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH); // a call that panicked leaves its entry behind
+	__uint(max_entries, 10000);
+	__type(key, struct header_key);
+	__type(value, struct header_owner);
+} calls_by_header SEC(".maps");
 
 static __always_inline __u8 hex_char(__u8 v)
 {

@@ -26,7 +26,11 @@ func resolve(b *process.Binary, c probes.Constant) (any, error) {
 		}
 		return int64(size), err
 	case probes.Itabs:
-		return addresses(b.Itabs(of.Interface, of.Concrete), c.Optional, fmt.Sprintf("no itab of %s for %s", of.Concrete, of.Interface))
+		var all []uint64
+		for _, name := range of.Concrete {
+			all = append(all, b.Itabs(of.Interface, name)...)
+		}
+		return addresses(all, c.Optional, fmt.Sprintf("no itab of %s for %s", strings.Join(of.Concrete, " or "), of.Interface))
 	case probes.Types:
 		var all []uint64
 		for _, name := range of {

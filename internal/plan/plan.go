@@ -71,6 +71,10 @@ func Make(b *process.Binary, probe probes.Probe) Plan {
 		return plan
 	}
 	for _, program := range probe.Programs {
+		if needless(b, program) {
+			plan.dropped = append(plan.dropped, program.Name)
+			continue
+		}
 		points, err := place(b, program)
 		plan.Programs = append(plan.Programs, Program{Program: program, Points: points, Err: err})
 		if err == nil {
@@ -88,6 +92,15 @@ func Make(b *process.Binary, probe probes.Probe) Plan {
 		plan.Constants[c.Name] = value
 	}
 	return plan
+}
+
+// needless says whether the binary has what makes up for the program.
+func needless(b *process.Binary, program probes.Program) bool {
+	if program.Unless == (probes.Field{}) {
+		return false
+	}
+	_, err := b.Field(program.Unless.Type, program.Unless.Path)
+	return err == nil
 }
 
 // linked says whether the binary has any function that the probe wants, be it only inlined.

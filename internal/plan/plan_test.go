@@ -163,7 +163,7 @@ func TestReasons(t *testing.T) {
 		{"call", program(probes.Site{Func: "main.main", After: []string{"a.B", "c.D"}}), nil, "main.main has no call of a.B or c.D"},
 		{"type", found, []probes.Constant{field("none.T", "F")}, "none.T"},
 		{"field", found, []probes.Constant{field("runtime.g", "nothing")}, "nothing"},
-		{"itab", found, []probes.Constant{{Name: "c", Of: probes.Itabs{Interface: "a.I", Concrete: "*b.T"}}}, "no itab of *b.T for a.I"},
+		{"itab", found, []probes.Constant{{Name: "c", Of: probes.Itabs{Interface: "a.I", Concrete: []string{"*b.T"}}}}, "no itab of *b.T for a.I"},
 		{"map", found, []probes.Constant{{Name: "c", Of: probes.MapOf("none.M")}}, "none.M"},
 		{"two things", program(probes.Site{Func: "main.none"}), []probes.Constant{field("none.T", "F")}, "main.none; "},
 	}
@@ -194,7 +194,7 @@ func TestOptional(t *testing.T) {
 			{Name: "field", Optional: true, Of: probes.Field{Type: "none.T", Path: "F"}},
 			{Name: "second", Of: probes.Fields{{Type: "none.T", Path: "F"}, {Type: "runtime.g", Path: "stack"}}},
 			{Name: "types", Optional: true, Of: probes.Types{"none.T"}},
-			{Name: "itabs", Optional: true, Of: probes.Itabs{Interface: "a.I", Concrete: "*b.T"}},
+			{Name: "itabs", Optional: true, Of: probes.Itabs{Interface: "a.I", Concrete: []string{"*b.T"}}},
 		},
 	})
 	if p.Err != nil {

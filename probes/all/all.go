@@ -11,5 +11,6 @@ func Probes() []probes.Probe {
 	return []probes.Probe{
 		nethttp.Server(),
 		nethttp.Client(),
+		nethttp.HTTP2Client(),
 	}
 }

@@ -1,333 +1,35 @@
 //go:build ignore
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-// The client of net/http: one event per round trip of its Transport, and trace context in its HTTP/1 requests.
+// The client of net/http: one event per round trip of its Transport, and trace context in its requests.
 
-#include "client.h"
+#include "http1write.h"
+#include "http2write.h"
+#include "roundtrip.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-// begin returns the goroutine's entry, cleared for a new call, or NULL if the map is full.
-static __always_inline struct http_call *begin(struct span_key *key)
-{
-	struct http_call *c = (struct http_call *)enter(key);
-
-	if (!c)
-		return NULL;
-	__builtin_memset(&c->event, 0, __builtin_offsetof(struct http_client_event, text.data));
-	__builtin_memset(&c->work, 0, sizeof(c->work));
-	c->slot.trace_state_len = 0;
-	return c;
-}
-
-// count_resends follows the responses that redirected to this request: each names the request that it answered.
-static __always_inline __u8 count_resends(__u64 response)
-{
-	__u8 n = 0;
-
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < MAX_RESENDS && response; i++) {
-		__u64 request = read_u64(response + response_request);
-		n++;
-		response = request ? read_u64(request + request_response) : 0;
-	}
-	return n;
-}
-
-// read_url keeps the parts of the request's URL. 0 if that fails. Global, for a stack of its own.
-__noinline int read_url(__u32 target, __u64 goroutine, __u64 url)
-{
-	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&key);
-	__u8 u[URL_BUFFER] __attribute__((aligned(8))) = {};
-
-	if (!c || !read_struct(u, url_size, sizeof(u), url))
-		return 0;
-	struct text_area *t = &c->event.text;
-	struct go_string opaque = STRING_AT(u, url_opaque), raw_path = STRING_AT(u, url_raw_path);
-	c->event.user_info = WORD_AT(u, url_user) != 0;
-	c->event.force_query = u[url_force_query];
-	c->event.opaque = opaque.len != 0;
-	c->event.escaped = !c->event.opaque && raw_path.len;
-	c->event.scheme = append(t, STRING_AT(u, url_scheme), SCHEME_MAX);
-	c->event.url_host = append(t, STRING_AT(u, url_host), HOST_MAX);
-	c->event.path = append(t, c->event.opaque ? opaque : c->event.escaped ? raw_path : STRING_AT(u, url_path), PATH_MAX);
-	c->event.query = append(t, STRING_AT(u, url_raw_query), QUERY_MAX);
-	c->event.fragment = append(t, STRING_AT(u, url_fragment), FRAGMENT_MAX);
-	return 1;
-}
-
-// read_call keeps what is to be known of the request when the call begins. 0 if that fails. Returns the word of its context's
-// type by way of the entry.
-__noinline int read_call(__u32 target, __u64 goroutine, __u64 request)
-{
-	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&key);
-	__u8 req[REQUEST_BUFFER] __attribute__((aligned(8))) = {};
-
-	if (!c || !read_struct(req, request_size, sizeof(req), request))
-		return 0;
-	c->event.method = append(&c->event.text, STRING_AT(req, request_method), METHOD_MAX);
-	c->event.host = append(&c->event.text, STRING_AT(req, request_host), HOST_MAX);
-	c->event.resends = count_resends(WORD_AT(req, request_response));
-	c->work.header = WORD_AT(req, request_header);
-	c->slot.context = WORD_AT(req, request_ctx + 8);
-	start_walk(&c->work.walk, c->work.header, &header_layout);
-	return 1;
-}
-
-// scan_call_group looks for a traceparent among the eight slots of the next group of the header map; 0 when it was the last.
-__noinline int scan_call_group(__u32 target, __u64 goroutine)
-{
-	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&key);
-	__u32 size = header_layout.group_size;
-
-	if (!c || walk_done(&c->work.walk))
-		return 0;
-	__u64 group = next_group(&c->work.walk, &header_layout);
-	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(c->group, size, (void *)group))
-		return !walk_done(&c->work.walk);
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < MAP_SLOTS; i++) {
-		__u32 k = header_layout.keys + i * header_layout.key_stride;
-		__u32 v = header_layout.elems + i * header_layout.elem_stride;
-		__u32 s = header_layout.control + i;
-		__u64 w[2] = {};
-		if (s >= MAP_GROUP_MAX || k > MAP_GROUP_MAX - sizeof(struct go_string) || v > MAP_GROUP_MAX - sizeof(struct go_slice))
-			return 0;
-		struct go_string name = *(struct go_string *)(c->group + k);
-		if (!slot_filled(c->group[s], &header_layout) || name.len != TRACEPARENT_NAME_LEN)
-			continue;
-		if (!bpf_probe_read_user(w, TRACEPARENT_NAME_LEN, (void *)name.ptr) && IS_TRACEPARENT(name.len, w))
-			c->work.traceparent = first_value(*(struct go_slice *)(c->group + v));
-	}
-	return !walk_done(&c->work.walk);
-}
-
-// read_carried parses the traceparent that the request carries already: 1 if it is valid.
-__noinline int read_carried(__u32 target, __u64 goroutine)
-{
-	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&key);
-	__u8 text[TRACEPARENT_LEN + 1];
-
-	return c && parse_traceparent(c->work.traceparent, text, &c->work.parent);
-}
-
-static __always_inline void find_carried(struct span_key *key)
-{
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
-		if (!scan_call_group(key->target, key->goroutine))
-			return;
-	}
-	count_loss(LOSS_HEADERS);
-}
-
-static __always_inline bool same_bytes(const __u8 *a, const __u8 *b, const int size)
-{
-	__u8 differ = 0;
-
-#pragma unroll
-	for (int i = 0; i < size; i++)
-		differ |= a[i] ^ b[i];
-	return !differ;
-}
-
-// handed_on says whether what the request carries is what the operation was called with: a proxy hands it on.
-static __always_inline bool handed_on(struct trace_parent *carried, struct any_operation *o)
-{
-	return same_bytes(carried->trace_id, o->operation.head.trace_id, sizeof(carried->trace_id)) &&
-	       same_bytes(carried->span_id, o->operation.head.parent_id, sizeof(carried->span_id));
-}
-
-// take_trace_state copies the operation's tracestate to the beginning of the call's text.
-static __always_inline void take_trace_state(struct http_call *c, struct any_operation *o)
-{
-	__u64 off = o->operation.slot.trace_state, n = o->operation.slot.trace_state_len;
-
-	barrier_var(off);
-	barrier_var(n);
-	if (!n || n > TRACE_STATE_MAX || off > OPERATION_SIZE - TRACE_STATE_MAX)
-		return;
-	if (bpf_probe_read_kernel(c->event.text.data, n, (void *)o + off))
-		return;
-	c->event.trace_state.len = n;
-	c->event.text.used = n;
-	c->slot.trace_state = __builtin_offsetof(struct http_call, event.text.data);
-	c->slot.trace_state_len = n;
-}
-
-// announce makes the call known to the goroutine that will write its request.
-static __always_inline void announce(struct span_key *key, struct http_call *c)
-{
-	struct header_key k = { .target = key->target, .header = c->work.header };
-	struct header_owner mine = { .goroutine = key->goroutine, .users = 1 };
-	struct header_owner *other = bpf_map_lookup_elem(&calls_by_header, &k);
-
-	if (other) {
-		struct span_key theirs = { .target = key->target, .role = ROLE_CLIENT, .goroutine = other->goroutine };
-		struct http_call *call = find_call(&theirs);
-		if (!other->goroutine || (other->goroutine != key->goroutine && call && call->work.header == k.header)) {
-			__sync_fetch_and_add(&other->users, 1);
-			other->goroutine = 0;
-			return;
-		}
-	}
-	bpf_map_update_elem(&calls_by_header, &k, &mine, BPF_ANY);
-}
-
-static __always_inline void withdraw(struct span_key *key, struct http_call *c)
-{
-	struct header_key k = { .target = key->target, .header = c->work.header };
-	struct header_owner *owner = k.header ? bpf_map_lookup_elem(&calls_by_header, &k) : NULL;
-
-	c->work.header = 0;
-	if (owner && (owner->users <= 1 || __sync_fetch_and_add(&owner->users, -1) <= 1))
-		bpf_map_delete_elem(&calls_by_header, &k);
-}
+volatile const struct points round_trip_points, round_trip_return_points, write_header_points, stream_points, write_frame_points;
 
 // func (t *Transport) roundTrip(req *Request) (*Response, error)
-// 1: t, 2: req
 SEC("uprobe/round_trip")
 int round_trip(struct pt_regs *ctx)
 {
 	const volatile struct point *p = find_point(ctx, &round_trip_points);
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
 
-	if (!p)
-		return 0;
-	if (!key.goroutine) {
-		count_loss(LOSS_READ);
-		return 0;
-	}
-	struct any_operation *o = find_by_context(key.target, read_iface(GO_ARG2(ctx) + request_ctx), load_bias(ctx, p));
-	if (!o)
-		o = find_by_goroutine(ctx, &key);
-	struct http_call *c = begin(&key);
-	if (!c)
-		return 0;
-	c->event.head.target = key.target;
-	c->event.head.start = bpf_ktime_get_boot_ns();
-	if (o)
-		take_trace_state(c, o);
-	__u64 url = read_u64(GO_ARG2(ctx) + request_url);
-	if (!read_call(key.target, key.goroutine, GO_ARG2(ctx)) || !read_url(key.target, key.goroutine, url)) {
-		count_loss(LOSS_READ);
-		leave(&key, &c->slot);
-		return 0;
-	}
-	find_carried(&key);
-	bool carries = c->work.traceparent.len, child = carries && read_carried(key.target, key.goroutine);
-	if (o && (!child || handed_on(&c->work.parent, o))) {
-		parent_of(o, &c->work.parent);
-		child = true;
-	}
-	bool yes = start_span(&c->event.head, child ? &c->work.parent : NULL);
-	c->slot.state = yes ? OPERATION_SAMPLED : OPERATION_UNSAMPLED;
-	if (carries || !inject_enabled)
-		c->work.header = 0;
-	else
-		announce(&key, c);
+	if (p)
+		begin_call(ctx, p);
 	return 0;
 }
 
-static __always_inline void read_outcome(struct pt_regs *ctx, const volatile struct point *p, struct http_call *c)
-{
-	__u64 response = result_word(ctx, p, 0), error = result_word(ctx, p, 1);
-
-	if (error) {
-		c->event.failed = 1;
-		c->event.error_type = dynamic_type(error, load_bias(ctx, p));
-	} else if (response) {
-		c->event.status = read_u64(response + response_status);
-		c->event.proto_major = read_u64(response + response_proto_major);
-		c->event.proto_minor = read_u64(response + response_proto_minor);
-	}
-}
-
-// Where roundTrip returns. Results: 0: *Response, 1–2: error
+// Where it returns.
 SEC("uprobe/round_trip_return")
 int round_trip_return(struct pt_regs *ctx)
 {
 	const volatile struct point *p = find_point(ctx, &round_trip_return_points);
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
 
-	if (!p)
-		return 0;
-	struct http_call *c = find_call(&key);
-	if (!c)
-		return 0;
-	withdraw(&key, c);
-	if (c->slot.state == OPERATION_UNSAMPLED)
-		count_loss(LOSS_UNSAMPLED);
-	if (c->slot.state == OPERATION_SAMPLED) {
-		c->event.head.end = bpf_ktime_get_boot_ns();
-		read_outcome(ctx, p, c);
-		__u64 size = __builtin_offsetof(struct http_client_event, text.data) + c->event.text.used;
-		barrier_var(size); // see server.bpf.c
-		if (size > sizeof(c->event))
-			size = sizeof(c->event);
-		emit(&c->event, size);
-	}
-	leave(&key, &c->slot);
+	if (p)
+		end_call(ctx, p);
 	return 0;
-}
-
-#define TRACEPARENT_LINE (13 + TRACEPARENT_LEN + 2)
-#define TRACE_STATE_NAME 12
-
-// write_lines writes the header lines to addr, where nothing counts yet. Returns their length, 0 if that failed. Global, for a
-// stack of its own.
-__noinline int write_lines(__u32 target, __u64 goroutine, __u64 addr)
-{
-	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&key);
-	__u8 line[TRACEPARENT_LINE] = "Traceparent: ", back[TRACEPARENT_LINE];
-	__u64 n = TRACEPARENT_LINE;
-
-	if (!c)
-		return 0;
-	format_traceparent(line + 13, &c->event.head);
-	line[TRACEPARENT_LINE - 2] = '\r';
-	line[TRACEPARENT_LINE - 1] = '\n';
-	if (!write_checked(addr, line, back, sizeof(line)))
-		return 0;
-	__u64 state = c->slot.trace_state_len;
-	barrier_var(state);
-	if (!state || state > TRACE_STATE_MAX)
-		return n;
-	const __u8 name[TRACE_STATE_NAME] = "Tracestate: ";
-	if (bpf_probe_write_user((void *)addr + n, name, sizeof(name)))
-		return 0;
-	n += sizeof(name);
-	if (bpf_probe_write_user((void *)addr + n, c->event.text.data, state)) // it comes first in the text
-		return 0;
-	n += state;
-	if (bpf_probe_write_user((void *)addr + n, line + TRACEPARENT_LINE - 2, 2))
-		return 0;
-	return n + 2;
-}
-
-// write_to_bufio appends the header lines to a bufio.Writer of the target, or leaves it as it is.
-static __always_inline void write_to_bufio(struct span_key *key, struct http_call *c, __u64 writer)
-{
-	struct go_slice buf = {};
-	__u64 size = TRACEPARENT_LINE, n = read_u64(writer + bufio_n), after;
-
-	if (c->slot.trace_state_len)
-		size += TRACE_STATE_NAME + c->slot.trace_state_len + 2;
-	if (bpf_probe_read_user(&buf, sizeof(buf), (void *)(writer + bufio_buf)) || read_u64(writer + bufio_err)) {
-		count_loss(LOSS_INJECT_FAULT);
-		return;
-	}
-	if (n > buf.len || buf.len > buf.cap || buf.len - n < size) {
-		count_loss(LOSS_INJECT_NO_ROOM);
-		return;
-	}
-	after = n + write_lines(key->target, key->goroutine, buf.ptr + n);
-	if (after != n + size || bpf_probe_write_user((void *)(writer + bufio_n), &after, sizeof(after)))
-		count_loss(LOSS_INJECT_FAULT);
 }
 
 // func (h Header) writeSubset(w io.Writer, exclude map[string]bool, trace *httptrace.ClientTrace) error
@@ -356,5 +58,25 @@ int write_header(struct pt_regs *ctx)
 		return 0;
 	}
 	write_to_bufio(&key, c, GO_ARG3(ctx));
+	return 0;
+}
+
+// func (cs *http2clientStream) doRequest(req *Request, …), and that of net/http/internal/http2
+SEC("uprobe/stream")
+int stream(struct pt_regs *ctx)
+{
+	if (find_point(ctx, &stream_points))
+		begin_stream(ctx);
+	return 0;
+}
+
+// func (b *bufio.Writer) Flush() error, where (*http2ClientConn).writeHeaders calls it.
+SEC("uprobe/write_frame")
+int write_frame(struct pt_regs *ctx)
+{
+	const volatile struct point *p = find_point(ctx, &write_frame_points);
+
+	if (p)
+		inject_frame(ctx, p);
 	return 0;
 }

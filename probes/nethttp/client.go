@@ -11,59 +11,112 @@ import (
 )
 
 // Client instruments net/http's client: a CLIENT span per round trip of a Transport, whatever protocol it speaks, from the
-// call of RoundTrip until its return. Where the kernel lets it, it writes traceparent and tracestate into HTTP/1 requests.
+// call of RoundTrip until its return. Where the kernel lets it, it writes traceparent and tracestate into the requests.
 //
-// Its traps are the entry of (*Transport).roundTrip, the places where that returns, and for the header the one call in
-// (*Request).write of the function that writes the request's own header
-// (https://github.com/golang/go/blob/go1.26.0/src/net/http/transport.go, request.go).
+// Its traps are the entry of (*Transport).roundTrip, the places where that returns, and one where the request is written: for
+// HTTP/1 the call in (*Request).write of the function that writes the request's own header
+// (https://github.com/golang/go/blob/go1.26.0/src/net/http/transport.go, request.go), for HTTP/2 the flush behind a stream's
+// headers (h2_bundle.go). Before Go 1.21 a stream costs one more.
 func Client() probes.Probe {
-	request := func(path string) probes.Field { return probes.Field{Type: "net/http.Request", Path: path} }
-	response := func(path string) probes.Field { return probes.Field{Type: "net/http.Response", Path: path} }
-	url := func(path string) probes.Field { return probes.Field{Type: "net/url.URL", Path: path} }
-	writer := func(path string) probes.Field { return probes.Field{Type: "bufio.Writer", Path: path} }
+	old, now := http2Client("net/http", "http2"), http2Client("net/http/internal/http2", "") // from Go 1.27
 	return probes.Probe{
 		Name:    "net/http client",
 		Library: "net/http",
 		Spec:    loadClient,
 		Programs: []probes.Program{
 			{Name: clientProgRoundTrip, Sites: []probes.Site{{Func: "net/http.(*Transport).roundTrip"}}},
+			{Name: clientProgStream, Injects: true, Optional: true, Unless: parentGoid(),
+				Sites: append(old.stream(), now.stream()...)},
+			{Name: clientProgWriteFrame, Injects: true, Optional: true, Sites: append(old.flush(), now.flush()...)},
 			{Name: clientProgWriteHeader, Injects: true, Optional: true, Sites: []probes.Site{
 				{Func: "net/http.(*Request).write", At: "net/http.Header.writeSubset"},
 			}},
 			{Name: clientProgRoundTripReturn, Sites: []probes.Site{{Func: "net/http.(*Transport).roundTrip", Return: true, Results: 2}}},
 		},
-		Constants: []probes.Constant{
-			{Name: clientVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
-			{Name: clientVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
-			{Name: clientVarKnownContexts, Of: probes.Contexts{}},
-			{Name: clientVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
-			{Name: clientVarRequestSize, Of: probes.Size("net/http.Request"), Max: int64(clientHttpClientLimitsCLIENT_REQUEST_SIZE)},
-			{Name: clientVarUrlSize, Of: probes.Size("net/url.URL"), Max: int64(clientHttpClientLimitsCLIENT_URL_SIZE)},
-			{Name: clientVarRequestMethod, Of: request("Method"), Max: clientRequestMax},
-			{Name: clientVarRequestHeader, Of: request("Header"), Max: clientRequestMax},
-			{Name: clientVarRequestHost, Of: request("Host"), Max: clientRequestMax},
-			{Name: clientVarRequestCtx, Of: request("ctx"), Max: clientRequestMax},
-			{Name: clientVarRequestResponse, Of: request("Response"), Max: clientRequestMax},
-			{Name: clientVarRequestUrl, Of: request("URL")},
-			{Name: clientVarResponseRequest, Of: response("Request")},
-			{Name: clientVarResponseStatus, Of: response("StatusCode")},
-			{Name: clientVarResponseProtoMajor, Of: response("ProtoMajor")},
-			{Name: clientVarResponseProtoMinor, Of: response("ProtoMinor")},
-			{Name: clientVarUrlScheme, Of: url("Scheme"), Max: clientURLMax},
-			{Name: clientVarUrlOpaque, Of: url("Opaque"), Max: clientURLMax},
-			{Name: clientVarUrlUser, Of: url("User"), Max: clientURLMax},
-			{Name: clientVarUrlHost, Of: url("Host"), Max: clientURLMax},
-			{Name: clientVarUrlPath, Of: url("Path"), Max: clientURLMax},
-			{Name: clientVarUrlRawPath, Of: url("RawPath"), Max: clientURLMax},
-			{Name: clientVarUrlRawQuery, Of: url("RawQuery"), Max: clientURLMax},
-			{Name: clientVarUrlFragment, Of: url("Fragment"), Max: clientURLMax},
-			{Name: clientVarUrlForceQuery, Of: url("ForceQuery"), Max: clientURLByteMax},
-			{Name: clientVarBufioWriterItabs, Of: probes.Itabs{Interface: "io.Writer", Concrete: "*bufio.Writer"}, Optional: true},
-			{Name: clientVarBufioErr, Of: writer("err")},
-			{Name: clientVarBufioBuf, Of: writer("buf")},
-			{Name: clientVarBufioN, Of: writer("n")},
-		},
+		Constants: append(callConstants(old, now), probes.Constant{
+			Name: clientVarBufioWriterItabs, Of: probes.Itabs{Interface: "io.Writer", Concrete: []string{"*bufio.Writer"}}, Optional: true,
+		}),
 		NewDecoder: newClientDecoder,
+	}
+}
+
+func parentGoid() probes.Field { return probes.Field{Type: "runtime.g", Path: "parentGoid"} } // Go 1.21+
+
+// http2Names are the names of one of the three homes that the HTTP/2 client has.
+type http2Names struct{ pkg, prefix string }
+
+// http2Client returns the names in a package whose types begin with prefix.
+func http2Client(pkg, prefix string) http2Names { return http2Names{pkg: pkg, prefix: prefix} }
+
+func (n http2Names) typ(name string) string { return n.pkg + "." + n.prefix + name }
+
+func (n http2Names) method(typ, name string) string {
+	return fmt.Sprintf("%s.(*%s%s).%s", n.pkg, n.prefix, typ, name)
+}
+
+// stream is where a stream's goroutine begins, flush where it has written the headers.
+func (n http2Names) stream() []probes.Site {
+	return []probes.Site{{Func: n.method("clientStream", "doRequest")}}
+}
+
+func (n http2Names) flush() []probes.Site {
+	return []probes.Site{{Func: n.method("ClientConn", "writeHeaders"), At: "bufio.(*Writer).Flush"}}
+}
+
+// callConstants are what the programs of roundtrip.h and http2write.h must know; alternatives are where the HTTP/2 client may be.
+func callConstants(alternatives ...http2Names) []probes.Constant {
+	http2 := func(typ, path string) probes.Fields {
+		var fields probes.Fields
+		for _, n := range alternatives {
+			fields = append(fields, probes.Field{Type: n.typ(typ), Path: path})
+		}
+		return fields
+	}
+	var writers []string
+	for _, n := range alternatives {
+		writers = append(writers, n.typ("stickyErrWriter"))
+	}
+	request := func(path string) probes.Field { return probes.Field{Type: "net/http.Request", Path: path} }
+	response := func(path string) probes.Field { return probes.Field{Type: "net/http.Response", Path: path} }
+	url := func(path string) probes.Field { return probes.Field{Type: "net/url.URL", Path: path} }
+	writer := func(path string) probes.Field { return probes.Field{Type: "bufio.Writer", Path: path} }
+	return []probes.Constant{
+		{Name: clientVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
+		{Name: clientVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}},
+		{Name: clientVarG_parentGoid, Of: parentGoid(), Optional: true},
+		{Name: clientVarKnownContexts, Of: probes.Contexts{}},
+		{Name: clientVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
+		{Name: clientVarRequestSize, Of: probes.Size("net/http.Request"), Max: int64(clientHttpClientLimitsCLIENT_REQUEST_SIZE)},
+		{Name: clientVarUrlSize, Of: probes.Size("net/url.URL"), Max: int64(clientHttpClientLimitsCLIENT_URL_SIZE)},
+		{Name: clientVarRequestMethod, Of: request("Method"), Max: clientRequestMax},
+		{Name: clientVarRequestHeader, Of: request("Header"), Max: clientRequestMax},
+		{Name: clientVarRequestHost, Of: request("Host"), Max: clientRequestMax},
+		{Name: clientVarRequestCtx, Of: request("ctx"), Max: clientRequestMax},
+		{Name: clientVarRequestResponse, Of: request("Response"), Max: clientRequestMax},
+		{Name: clientVarRequestUrl, Of: request("URL")},
+		{Name: clientVarResponseRequest, Of: response("Request")},
+		{Name: clientVarResponseStatus, Of: response("StatusCode")},
+		{Name: clientVarResponseProtoMajor, Of: response("ProtoMajor")},
+		{Name: clientVarResponseProtoMinor, Of: response("ProtoMinor")},
+		{Name: clientVarUrlScheme, Of: url("Scheme"), Max: clientURLMax},
+		{Name: clientVarUrlOpaque, Of: url("Opaque"), Max: clientURLMax},
+		{Name: clientVarUrlUser, Of: url("User"), Max: clientURLMax},
+		{Name: clientVarUrlHost, Of: url("Host"), Max: clientURLMax},
+		{Name: clientVarUrlPath, Of: url("Path"), Max: clientURLMax},
+		{Name: clientVarUrlRawPath, Of: url("RawPath"), Max: clientURLMax},
+		{Name: clientVarUrlRawQuery, Of: url("RawQuery"), Max: clientURLMax},
+		{Name: clientVarUrlFragment, Of: url("Fragment"), Max: clientURLMax},
+		{Name: clientVarUrlForceQuery, Of: url("ForceQuery"), Max: clientURLByteMax},
+		{Name: clientVarBufioErr, Of: writer("err")},
+		{Name: clientVarBufioBuf, Of: writer("buf")},
+		{Name: clientVarBufioN, Of: writer("n")},
+		{Name: clientVarBufioWr, Of: writer("wr")},
+		{Name: clientVarConnWriterItabs, Of: probes.Itabs{Interface: "io.Writer", Concrete: writers}, Optional: true},
+		{Name: clientVarConnWriterErr, Of: http2("stickyErrWriter", "err"), Optional: true},
+		{Name: clientVarConnWerr, Of: http2("ClientConn", "werr"), Optional: true},
+		{Name: clientVarConnFramer, Of: http2("ClientConn", "fr"), Optional: true},
+		{Name: clientVarConnPeerMaxHeaderList, Of: http2("ClientConn", "peerMaxHeaderListSize"), Optional: true},
+		{Name: clientVarFramerWbuf, Of: http2("Framer", "wbuf"), Optional: true},
 	}
 }
 

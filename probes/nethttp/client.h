@@ -30,7 +30,9 @@ struct http_call {
 	struct operation_slot slot;
 	struct http_client_event event;
 	struct http_call_work {
-		__u64 header; // under which the call is in calls_by_header, 0: it is not
+		__u64 header; // under which the call is in calls_by_header; 0: nothing is to be written into its request
+		__u64 depth; // of the stack where it was called, bytes
+		__u64 writer; // goroutine that has written trace context into its HTTP/2 stream
 		struct go_string traceparent; // that the request carries already
 		struct trace_parent parent;
 		struct map_walk walk; // of its header
@@ -49,30 +51,10 @@ enum http_client_limits {
 };
 const enum http_client_limits *unused_limits __attribute__((unused));
 
-// The goroutine that writes a request is another one than the caller's: the two are brought together by the request's header
-// map, which the copies of a request share.
-struct header_key {
-	__u64 target;
-	__u64 header;
-};
-
-struct header_owner {
-	__u64 goroutine; // the caller's; 0: there are several
-	__u64 users;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH); // a call that panicked leaves its entry behind
-	__uint(max_entries, 10000);
-	__type(key, struct header_key);
-	__type(value, struct header_owner);
-} calls_by_header SEC(".maps");
-
-volatile const struct points round_trip_points, round_trip_return_points, write_header_points;
-volatile const struct addr_set bufio_writer_itabs;
 volatile const __s64 request_url, request_response, response_request, response_status, response_proto_major, response_proto_minor;
 volatile const __s64 url_size, url_scheme, url_opaque, url_user, url_host, url_path, url_raw_path, url_raw_query, url_fragment, url_force_query;
 volatile const __s64 bufio_err, bufio_buf, bufio_n;
+volatile const __s64 g_stack_hi;
 
 static __always_inline struct http_call *find_call(struct span_key *key)
 {

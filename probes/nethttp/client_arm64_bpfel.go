@@ -201,14 +201,25 @@ const (
 	clientMapOperationCount        = "operation_count"
 	clientMapOperationZero         = "operation_zero"
 	clientMapOperations            = "operations"
+	clientMapStreamCallers         = "stream_callers"
 	clientProgRoundTrip            = "round_trip"
 	clientProgRoundTripReturn      = "round_trip_return"
+	clientProgStream               = "stream"
+	clientProgWriteFrame           = "write_frame"
 	clientProgWriteHeader          = "write_header"
 	clientVarBufioBuf              = "bufio_buf"
 	clientVarBufioErr              = "bufio_err"
 	clientVarBufioN                = "bufio_n"
+	clientVarBufioWr               = "bufio_wr"
 	clientVarBufioWriterItabs      = "bufio_writer_itabs"
+	clientVarConnFramer            = "conn_framer"
+	clientVarConnPeerMaxHeaderList = "conn_peer_max_header_list"
+	clientVarConnWerr              = "conn_werr"
+	clientVarConnWriterErr         = "conn_writer_err"
+	clientVarConnWriterItabs       = "conn_writer_itabs"
+	clientVarFramerWbuf            = "framer_wbuf"
 	clientVarG_parentGoid          = "g_parent_goid"
+	clientVarG_stackHi             = "g_stack_hi"
 	clientVarHasAttachCookie       = "has_attach_cookie"
 	clientVarHeaderLayout          = "header_layout"
 	clientVarIdleMax               = "idle_max"
@@ -230,6 +241,7 @@ const (
 	clientVarRoundTripReturnPoints = "round_trip_return_points"
 	clientVarRuntimeG_goid         = "runtime_g_goid"
 	clientVarSampler               = "sampler"
+	clientVarStreamPoints          = "stream_points"
 	clientVarUnused                = "unused"
 	clientVarUnusedLimits          = "unused_limits"
 	clientVarUrlForceQuery         = "url_force_query"
@@ -242,6 +254,7 @@ const (
 	clientVarUrlScheme             = "url_scheme"
 	clientVarUrlSize               = "url_size"
 	clientVarUrlUser               = "url_user"
+	clientVarWriteFramePoints      = "write_frame_points"
 	clientVarWriteHeaderPoints     = "write_header_points"
 )
 
@@ -289,6 +302,8 @@ type clientSpecs struct {
 type clientProgramSpecs struct {
 	RoundTrip       *ebpf.ProgramSpec `ebpf:"round_trip"`
 	RoundTripReturn *ebpf.ProgramSpec `ebpf:"round_trip_return"`
+	Stream          *ebpf.ProgramSpec `ebpf:"stream"`
+	WriteFrame      *ebpf.ProgramSpec `ebpf:"write_frame"`
 	WriteHeader     *ebpf.ProgramSpec `ebpf:"write_header"`
 }
 
@@ -303,6 +318,7 @@ type clientMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	StreamCallers  *ebpf.MapSpec `ebpf:"stream_callers"`
 }
 
 // clientVariableSpecs contains global variables before they are loaded into the kernel.
@@ -312,8 +328,16 @@ type clientVariableSpecs struct {
 	BufioBuf              *ebpf.VariableSpec `ebpf:"bufio_buf"`
 	BufioErr              *ebpf.VariableSpec `ebpf:"bufio_err"`
 	BufioN                *ebpf.VariableSpec `ebpf:"bufio_n"`
+	BufioWr               *ebpf.VariableSpec `ebpf:"bufio_wr"`
 	BufioWriterItabs      *ebpf.VariableSpec `ebpf:"bufio_writer_itabs"`
+	ConnFramer            *ebpf.VariableSpec `ebpf:"conn_framer"`
+	ConnPeerMaxHeaderList *ebpf.VariableSpec `ebpf:"conn_peer_max_header_list"`
+	ConnWerr              *ebpf.VariableSpec `ebpf:"conn_werr"`
+	ConnWriterErr         *ebpf.VariableSpec `ebpf:"conn_writer_err"`
+	ConnWriterItabs       *ebpf.VariableSpec `ebpf:"conn_writer_itabs"`
+	FramerWbuf            *ebpf.VariableSpec `ebpf:"framer_wbuf"`
 	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
+	G_stackHi             *ebpf.VariableSpec `ebpf:"g_stack_hi"`
 	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
 	IdleMax               *ebpf.VariableSpec `ebpf:"idle_max"`
@@ -335,6 +359,7 @@ type clientVariableSpecs struct {
 	RoundTripReturnPoints *ebpf.VariableSpec `ebpf:"round_trip_return_points"`
 	RuntimeG_goid         *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
 	Sampler               *ebpf.VariableSpec `ebpf:"sampler"`
+	StreamPoints          *ebpf.VariableSpec `ebpf:"stream_points"`
 	Unused                *ebpf.VariableSpec `ebpf:"unused"`
 	UnusedLimits          *ebpf.VariableSpec `ebpf:"unused_limits"`
 	UrlForceQuery         *ebpf.VariableSpec `ebpf:"url_force_query"`
@@ -347,6 +372,7 @@ type clientVariableSpecs struct {
 	UrlScheme             *ebpf.VariableSpec `ebpf:"url_scheme"`
 	UrlSize               *ebpf.VariableSpec `ebpf:"url_size"`
 	UrlUser               *ebpf.VariableSpec `ebpf:"url_user"`
+	WriteFramePoints      *ebpf.VariableSpec `ebpf:"write_frame_points"`
 	WriteHeaderPoints     *ebpf.VariableSpec `ebpf:"write_header_points"`
 }
 
@@ -377,6 +403,7 @@ type clientMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	StreamCallers  *ebpf.Map `ebpf:"stream_callers"`
 }
 
 func (m *clientMaps) Close() error {
@@ -388,6 +415,7 @@ func (m *clientMaps) Close() error {
 		m.OperationCount,
 		m.OperationZero,
 		m.Operations,
+		m.StreamCallers,
 	)
 }
 
@@ -398,8 +426,16 @@ type clientVariables struct {
 	BufioBuf              *ebpf.Variable `ebpf:"bufio_buf"`
 	BufioErr              *ebpf.Variable `ebpf:"bufio_err"`
 	BufioN                *ebpf.Variable `ebpf:"bufio_n"`
+	BufioWr               *ebpf.Variable `ebpf:"bufio_wr"`
 	BufioWriterItabs      *ebpf.Variable `ebpf:"bufio_writer_itabs"`
+	ConnFramer            *ebpf.Variable `ebpf:"conn_framer"`
+	ConnPeerMaxHeaderList *ebpf.Variable `ebpf:"conn_peer_max_header_list"`
+	ConnWerr              *ebpf.Variable `ebpf:"conn_werr"`
+	ConnWriterErr         *ebpf.Variable `ebpf:"conn_writer_err"`
+	ConnWriterItabs       *ebpf.Variable `ebpf:"conn_writer_itabs"`
+	FramerWbuf            *ebpf.Variable `ebpf:"framer_wbuf"`
 	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`
+	G_stackHi             *ebpf.Variable `ebpf:"g_stack_hi"`
 	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
 	IdleMax               *ebpf.Variable `ebpf:"idle_max"`
@@ -421,6 +457,7 @@ type clientVariables struct {
 	RoundTripReturnPoints *ebpf.Variable `ebpf:"round_trip_return_points"`
 	RuntimeG_goid         *ebpf.Variable `ebpf:"runtime_g_goid"`
 	Sampler               *ebpf.Variable `ebpf:"sampler"`
+	StreamPoints          *ebpf.Variable `ebpf:"stream_points"`
 	Unused                *ebpf.Variable `ebpf:"unused"`
 	UnusedLimits          *ebpf.Variable `ebpf:"unused_limits"`
 	UrlForceQuery         *ebpf.Variable `ebpf:"url_force_query"`
@@ -433,6 +470,7 @@ type clientVariables struct {
 	UrlScheme             *ebpf.Variable `ebpf:"url_scheme"`
 	UrlSize               *ebpf.Variable `ebpf:"url_size"`
 	UrlUser               *ebpf.Variable `ebpf:"url_user"`
+	WriteFramePoints      *ebpf.Variable `ebpf:"write_frame_points"`
 	WriteHeaderPoints     *ebpf.Variable `ebpf:"write_header_points"`
 }
 
@@ -442,6 +480,8 @@ type clientVariables struct {
 type clientPrograms struct {
 	RoundTrip       *ebpf.Program `ebpf:"round_trip"`
 	RoundTripReturn *ebpf.Program `ebpf:"round_trip_return"`
+	Stream          *ebpf.Program `ebpf:"stream"`
+	WriteFrame      *ebpf.Program `ebpf:"write_frame"`
 	WriteHeader     *ebpf.Program `ebpf:"write_header"`
 }
 
@@ -449,6 +489,8 @@ func (p *clientPrograms) Close() error {
 	return _ClientClose(
 		p.RoundTrip,
 		p.RoundTripReturn,
+		p.Stream,
+		p.WriteFrame,
 		p.WriteHeader,
 	)
 }

@@ -48,7 +48,7 @@ func Server() probes.Probe {
 		Constants: append(probes.PanicConstants(), []probes.Constant{
 			{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
 			{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
-			{Name: serverVarResponseItabs, Of: probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: "*net/http.response"}},
+			{Name: serverVarResponseItabs, Of: probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: []string{"*net/http.response"}}},
 			{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
 			{Name: serverVarRequestSize, Of: probes.Size("net/http.Request"), Max: int64(serverHttpLimitsREQUEST_SIZE)},
 			{Name: serverVarResponseSize, Of: probes.Size("net/http.response"), Max: int64(serverHttpLimitsRESPONSE_SIZE)},

@@ -1,0 +1,25 @@
+package nethttp
+
+import "github.com/remora-agent/remora/probes"
+
+// HTTP2Client instruments the client of golang.org/x/net/http2 (https://pkg.go.dev/golang.org/x/net/http2#Transport) as Client does
+// that of net/http. A round trip that comes by way of net/http's Transport is that one's span, or the other way round: the outer
+// one counts.
+func HTTP2Client() probes.Probe {
+	const pkg = "golang.org/x/net/http2"
+	names := http2Client(pkg, "")
+	roundTrip := pkg + ".(*Transport).RoundTrip"
+	return probes.Probe{
+		Name:    pkg + " client",
+		Library: pkg,
+		Spec:    loadHttp2client,
+		Programs: []probes.Program{
+			{Name: http2clientProgHttp2RoundTrip, Sites: []probes.Site{{Func: roundTrip}}},
+			{Name: http2clientProgHttp2Stream, Injects: true, Optional: true, Unless: parentGoid(), Sites: names.stream()},
+			{Name: http2clientProgHttp2WriteFrame, Injects: true, Optional: true, Sites: names.flush()},
+			{Name: http2clientProgHttp2RoundTripReturn, Sites: []probes.Site{{Func: roundTrip, Return: true, Results: 2}}},
+		},
+		Constants:  callConstants(names),
+		NewDecoder: newClientDecoder,
+	}
+}
