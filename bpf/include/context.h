@@ -85,14 +85,6 @@ static __always_inline struct any_operation *find_by_context(__u32 target, struc
 	return NULL;
 }
 
-static __always_inline struct any_operation *find_served(__u32 target, __u64 goroutine)
-{
-	struct span_key key = { .target = target, .role = ROLE_SERVER, .goroutine = goroutine };
-	struct any_operation *o = bpf_map_lookup_elem(&operations, &key);
-
-	return o && o->operation.slot.state != OPERATION_IDLE ? o : NULL;
-}
-
 // find_by_goroutine returns the operation that this goroutine serves, or the one that its creator serves. A goroutine may be
 // older than the request that its creator is at now (a pool that an earlier request has started), which nothing tells: so the
 // creator's operation counts only if it is its first.

@@ -145,3 +145,12 @@ static __always_inline bool too_many_idle(void)
 	__u64 *n = count_of_operations();
 	return n && *n > idle_max;
 }
+
+// find_served returns the request that a goroutine serves, NULL if it serves none.
+static __always_inline struct any_operation *find_served(__u32 target, __u64 goroutine)
+{
+	struct span_key key = { .target = target, .role = ROLE_SERVER, .goroutine = goroutine };
+	struct any_operation *o = bpf_map_lookup_elem(&operations, &key);
+
+	return o && o->operation.slot.state != OPERATION_IDLE ? o : NULL;
+}

@@ -105,6 +105,9 @@ func needless(b *process.Binary, program probes.Program) bool {
 
 // linked says whether the binary has any function that the probe wants, be it only inlined.
 func linked(b *process.Binary, probe probes.Probe) bool {
+	if probe.Needs != "" && len(b.Functions(probe.Needs)[probe.Needs]) == 0 && !b.InlinedOnly(probe.Needs) {
+		return false
+	}
 	for _, program := range probe.Programs {
 		for _, site := range program.Sites {
 			if len(b.Functions(site.Func)[site.Func]) > 0 || b.InlinedOnly(site.Func) {

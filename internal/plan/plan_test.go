@@ -66,15 +66,18 @@ func TestServerPlan(t *testing.T) {
 		[]string{"net/http.(*ServeMux).ServeHTTP", "net/http.(*ServeMux).ServeHTTP"},
 		[]process.Cost{process.Emulated, process.Emulated}}
 	handler := placed{"mux_match", []string{"net/http.(*ServeMux).handler", "net/http.(*ServeMux).handler"}, dear}
+	bundled := placed{"stream_done", []string{"net/http.(*http2serverConn).runHandler.func1"}, cheap}
+	older := placed{"stream_done", []string{"net/http.(*http2serverConn).runHandler.func2"}, cheap}
+	internal := placed{"stream_done", []string{"net/http/internal/http2.(*serverConn).runHandler.func1"}, cheap}
 	tests := []struct {
-		spec testenv.BuildSpec
-		mux  placed
+		spec        testenv.BuildSpec
+		stream, mux placed
 	}{
-		{testenv.BuildSpec{Go: "1.18.10"}, handler},
-		{testenv.BuildSpec{Go: "1.21.13", Stripped: true}, handler},
-		{testenv.BuildSpec{}, findHandler},
-		{testenv.BuildSpec{Stripped: true, PIE: true}, findHandler},
-		{testenv.BuildSpec{Go: "1.27.4", Stripped: true}, findHandler},
+		{testenv.BuildSpec{Go: "1.18.10"}, bundled, handler},
+		{testenv.BuildSpec{Go: "1.21.13", Stripped: true}, older, handler},
+		{testenv.BuildSpec{}, bundled, findHandler},
+		{testenv.BuildSpec{Stripped: true, PIE: true}, bundled, findHandler},
+		{testenv.BuildSpec{Go: "1.27.4", Stripped: true}, internal, findHandler},
 	}
 	for _, tt := range tests {
 		t.Run(tt.spec.String(), func(t *testing.T) {
@@ -83,7 +86,7 @@ func TestServerPlan(t *testing.T) {
 			if p.Err != nil {
 				t.Fatal(p.Err)
 			}
-			if diff := cmp.Diff(append(serve[:3:3], tt.mux), summary(p)); diff != "" {
+			if diff := cmp.Diff(append(serve[:3:3], tt.stream, tt.mux), summary(p)); diff != "" {
 				t.Error(diff)
 			}
 			if without := p.Without(); len(without) > 0 || p.Summary() != "" {

@@ -12,5 +12,7 @@ func Probes() []probes.Probe {
 		nethttp.Server(),
 		nethttp.Client(),
 		nethttp.HTTP2Client(),
+		nethttp.HTTP2Server(),
+		nethttp.HTTP2ServerWrapper(),
 	}
 }

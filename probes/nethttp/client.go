@@ -18,7 +18,7 @@ import (
 // (https://github.com/golang/go/blob/go1.26.0/src/net/http/transport.go, request.go), for HTTP/2 the flush behind a stream's
 // headers (h2_bundle.go). Before Go 1.21 a stream costs one more.
 func Client() probes.Probe {
-	old, now := http2Client("net/http", "http2"), http2Client("net/http/internal/http2", "") // from Go 1.27
+	old, now := http2Names{"net/http", "http2"}, http2Names{"net/http/internal/http2", ""} // from Go 1.27
 	return probes.Probe{
 		Name:    "net/http client",
 		Library: "net/http",
@@ -40,38 +40,9 @@ func Client() probes.Probe {
 	}
 }
 
-func parentGoid() probes.Field { return probes.Field{Type: "runtime.g", Path: "parentGoid"} } // Go 1.21+
-
-// http2Names are the names of one of the three homes that the HTTP/2 client has.
-type http2Names struct{ pkg, prefix string }
-
-// http2Client returns the names in a package whose types begin with prefix.
-func http2Client(pkg, prefix string) http2Names { return http2Names{pkg: pkg, prefix: prefix} }
-
-func (n http2Names) typ(name string) string { return n.pkg + "." + n.prefix + name }
-
-func (n http2Names) method(typ, name string) string {
-	return fmt.Sprintf("%s.(*%s%s).%s", n.pkg, n.prefix, typ, name)
-}
-
-// stream is where a stream's goroutine begins, flush where it has written the headers.
-func (n http2Names) stream() []probes.Site {
-	return []probes.Site{{Func: n.method("clientStream", "doRequest")}}
-}
-
-func (n http2Names) flush() []probes.Site {
-	return []probes.Site{{Func: n.method("ClientConn", "writeHeaders"), At: "bufio.(*Writer).Flush"}}
-}
-
 // callConstants are what the programs of roundtrip.h and http2write.h must know; alternatives are where the HTTP/2 client may be.
 func callConstants(alternatives ...http2Names) []probes.Constant {
-	http2 := func(typ, path string) probes.Fields {
-		var fields probes.Fields
-		for _, n := range alternatives {
-			fields = append(fields, probes.Field{Type: n.typ(typ), Path: path})
-		}
-		return fields
-	}
+	http2 := func(typ, path string) probes.Fields { return fieldOf(alternatives, typ, path) }
 	var writers []string
 	for _, n := range alternatives {
 		writers = append(writers, n.typ("stickyErrWriter"))

@@ -4,3 +4,4 @@ package nethttp
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -go-package nethttp -type http_server_event -type http_limits -type span_text server server.bpf.c -- -I../../bpf/include -I/usr/include/x86_64-linux-gnu -O2 -Wall -Werror -mcpu=v2
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -go-package nethttp -type http_client_event -type http_client_limits -type span_text client client.bpf.c -- -I../../bpf/include -I/usr/include/x86_64-linux-gnu -O2 -Wall -Werror -mcpu=v2
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -go-package nethttp http2client http2client.bpf.c -- -I../../bpf/include -I/usr/include/x86_64-linux-gnu -O2 -Wall -Werror -mcpu=v2
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -go-package nethttp http2server http2server.bpf.c -- -I../../bpf/include -I/usr/include/x86_64-linux-gnu -O2 -Wall -Werror -mcpu=v2

@@ -2,16 +2,15 @@ package nethttp
 
 import "github.com/remora-agent/remora/probes"
 
-// HTTP2Client instruments the client of golang.org/x/net/http2 (https://pkg.go.dev/golang.org/x/net/http2#Transport) as Client does
+// HTTP2Client instruments the client of golang.org/x/net/http2 (https://xnet.go.dev/golang.org/x/net/http2#Transport) as Client does
 // that of net/http. A round trip that comes by way of net/http's Transport is that one's span, or the other way round: the outer
 // one counts.
 func HTTP2Client() probes.Probe {
-	const pkg = "golang.org/x/net/http2"
-	names := http2Client(pkg, "")
-	roundTrip := pkg + ".(*Transport).RoundTrip"
+	names := http2Names{xnet, ""}
+	roundTrip := xnet + ".(*Transport).RoundTrip"
 	return probes.Probe{
-		Name:    pkg + " client",
-		Library: pkg,
+		Name:    xnet + " client",
+		Library: xnet,
 		Spec:    loadHttp2client,
 		Programs: []probes.Program{
 			{Name: http2clientProgHttp2RoundTrip, Sites: []probes.Site{{Func: roundTrip}}},

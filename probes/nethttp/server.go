@@ -10,15 +10,15 @@ import (
 	"github.com/remora-agent/remora/probes"
 )
 
-// Server instruments net/http's server for HTTP/1.0 and 1.1: a SERVER span per request, from the call of the handler until
+// Server instruments net/http's server for HTTP/1.0, 1.1 and 2: a SERVER span per request, from the call of the handler until
 // its return or its panic.
 //
-// Its traps are the entry of serverHandler.ServeHTTP and the first emulated instruction behind that call in (*conn).serve
-// (https://github.com/golang/go/blob/go1.26.0/src/net/http/server.go): two per request. The deferred function of
-// (*conn).serve sees the panics: one per connection. A route costs one more per request where the matched request is out of
-// reach at the end: see probes.Trial.
+// Its traps are the entry of serverHandler.ServeHTTP and for HTTP/1 the first emulated instruction behind that call in
+// (*conn).serve (https://github.com/golang/go/blob/go1.26.0/src/net/http/server.go), for HTTP/2 the entry of the deferred
+// function of runHandler (h2_bundle.go): two per request. The deferred function of (*conn).serve sees the panics: one per
+// connection. A route costs one more per request where the matched request is out of reach at the end: see probes.Trial.
 func Server() probes.Probe {
-	request := func(path string) probes.Field { return probes.Field{Type: "net/http.Request", Path: path} }
+	old, now := http2Names{"net/http", "http2"}, http2Names{"net/http/internal/http2", ""} // from Go 1.27
 	response := func(path string) probes.Field { return probes.Field{Type: "net/http.response", Path: path} }
 	return probes.Probe{
 		Name:    "net/http server",
@@ -32,6 +32,7 @@ func Server() probes.Probe {
 			{Name: serverProgServeUnwind, Sites: []probes.Site{
 				{Func: "net/http.(*conn).serve.func*", Calls: "runtime.gorecover"},
 			}},
+			{Name: serverProgStreamDone, Optional: true, Sites: []probes.Site{old.handlerDone(), now.handlerDone()}},
 			{
 				Name:     serverProgMuxMatch,
 				Optional: true,
@@ -45,26 +46,11 @@ func Server() probes.Probe {
 				},
 			},
 		},
-		Constants: append(probes.PanicConstants(), []probes.Constant{
-			{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
-			{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
-			{Name: serverVarResponseItabs, Of: probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: []string{"*net/http.response"}}},
-			{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
-			{Name: serverVarRequestSize, Of: probes.Size("net/http.Request"), Max: int64(serverHttpLimitsREQUEST_SIZE)},
+		Constants: append(requestConstants(requestNames{"net/http.Request", "ctx"}, old, now), []probes.Constant{
+			{Name: serverVarResponseItabs, Of: responseWriters("*net/http.response")},
+			// The second is from Go 1.27. Without them HTTP/2 is unsupported.
+			{Name: serverVarStreamItabs, Of: responseWriters("*net/http.http2responseWriter", "net/http.http2ResponseWriter"), Optional: true},
 			{Name: serverVarResponseSize, Of: probes.Size("net/http.response"), Max: int64(serverHttpLimitsRESPONSE_SIZE)},
-			{Name: serverVarRequestMethod, Of: request("Method"), Max: requestMax},
-			{Name: serverVarRequestHeader, Of: request("Header"), Max: requestMax},
-			{Name: serverVarRequestHost, Of: request("Host"), Max: requestMax},
-			{Name: serverVarRequestRemoteAddr, Of: request("RemoteAddr"), Max: requestMax},
-			{Name: serverVarRequestUri, Of: request("RequestURI"), Max: requestMax},
-			{Name: serverVarRequestTls, Of: request("TLS"), Max: requestMax},
-			{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor"), Max: requestMax},
-			{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor"), Max: requestMax},
-			{Name: serverVarRequestCtx, Of: request("ctx"), Max: requestMax},
-			{Name: serverVarCancelCtxParent, Of: probes.Field{Type: "context.cancelCtx", Path: "Context"}},
-			{Name: serverVarRequestPattern, Of: request("Pattern"), Optional: true},
-			{Name: serverVarRequestPat, Of: request("pat"), Optional: true},
-			{Name: serverVarPatternStr, Of: probes.Field{Type: "net/http.pattern", Path: "str"}, Optional: true},
 			{Name: serverVarResponseConn, Of: response("conn"), Max: responseMax},
 			{Name: serverVarResponseStatus, Of: response("status"), Max: responseMax},
 			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader"), Max: responseMax},
@@ -73,6 +59,41 @@ func Server() probes.Probe {
 		}...),
 		NewDecoder: newServerDecoder,
 	}
+}
+
+func responseWriters(types ...string) probes.Itabs {
+	return probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: types}
+}
+
+// requestNames say which struct a server's request is, and which of its fields is the context.
+type requestNames struct{ typ, context string }
+
+// requestConstants are what the programs of serve.h must know; alternatives are where the HTTP/2 server may be.
+func requestConstants(names requestNames, alternatives ...http2Names) []probes.Constant {
+	request := func(path string) probes.Field { return probes.Field{Type: names.typ, Path: path} }
+	return append(probes.PanicConstants(), []probes.Constant{
+		{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
+		{Name: serverVarG_parentGoid, Of: parentGoid(), Optional: true},
+		{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
+		{Name: serverVarRequestSize, Of: probes.Size(names.typ), Max: int64(serverHttpLimitsREQUEST_SIZE)},
+		{Name: serverVarRequestMethod, Of: request("Method"), Max: requestMax},
+		{Name: serverVarRequestHeader, Of: request("Header"), Max: requestMax},
+		{Name: serverVarRequestHost, Of: request("Host"), Max: requestMax},
+		{Name: serverVarRequestRemoteAddr, Of: request("RemoteAddr"), Max: requestMax},
+		{Name: serverVarRequestUri, Of: request("RequestURI"), Max: requestMax},
+		{Name: serverVarRequestTls, Of: request("TLS"), Max: requestMax},
+		{Name: serverVarRequestProtoMajor, Of: request("ProtoMajor"), Max: requestMax},
+		{Name: serverVarRequestProtoMinor, Of: request("ProtoMinor"), Max: requestMax},
+		{Name: serverVarRequestCtx, Of: request(names.context), Max: requestMax},
+		{Name: serverVarCancelCtxParent, Of: probes.Field{Type: "context.cancelCtx", Path: "Context"}},
+		{Name: serverVarRequestPattern, Of: request("Pattern"), Optional: true},
+		{Name: serverVarRequestPat, Of: request("pat"), Optional: true},
+		{Name: serverVarPatternStr, Of: probes.Field{Type: "net/http.pattern", Path: "str"}, Optional: true},
+		{Name: serverVarWriterState, Of: fieldOf(alternatives, "responseWriter", "rws"), Optional: true},
+		{Name: serverVarStateStatus, Of: fieldOf(alternatives, "responseWriterState", "status"), Optional: true},
+		{Name: serverVarStateWroteHeader, Of: fieldOf(alternatives, "responseWriterState", "wroteHeader"), Optional: true},
+		{Name: serverVarStateWroteBytes, Of: fieldOf(alternatives, "responseWriterState", "wroteBytes"), Optional: true},
+	}...)
 }
 
 // The largest offsets at which the programs find a field in their copy of a struct.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-// A request of net/http's server on the kernel side: its event, its state, and what is known of the binary.
+// A request of an HTTP server on the kernel side: its event, its state, and what is known of the binary.
 #pragma once
 
 #include "panic.h"
@@ -56,11 +56,9 @@ enum http_limits {
 };
 const enum http_limits *unused_limits __attribute__((unused));
 
-volatile const struct points serve_http_points, serve_http_return_points, serve_unwind_points, mux_match_points;
-volatile const struct addr_set response_itabs;
 volatile const __s64 request_remote_addr, request_uri, request_tls;
 volatile const __s64 request_proto_major, request_proto_minor, cancel_ctx_parent, request_pattern, request_pat, pattern_str;
-volatile const __s64 response_size, response_conn, response_status, response_wrote_header, response_written, conn_hijacked;
+volatile const __s64 writer_state, state_status, state_wrote_header, state_wrote_bytes; // of an HTTP/2 responseWriter
 
 // Does the route probe earn its trap? It does when the matched request is a copy that the end of the request cannot see.
 __u64 routes_needed, routes_spare, routes_missed;

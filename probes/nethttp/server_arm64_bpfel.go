@@ -195,6 +195,7 @@ const (
 	serverProgServeHttp            = "serve_http"
 	serverProgServeHttpReturn      = "serve_http_return"
 	serverProgServeUnwind          = "serve_unwind"
+	serverProgStreamDone           = "stream_done"
 	serverVarBoundsCode            = "bounds_code"
 	serverVarBoundsSigned          = "bounds_signed"
 	serverVarBoundsTypes           = "bounds_types"
@@ -238,9 +239,15 @@ const (
 	serverVarServeHttpPoints       = "serve_http_points"
 	serverVarServeHttpReturnPoints = "serve_http_return_points"
 	serverVarServeUnwindPoints     = "serve_unwind_points"
+	serverVarStateStatus           = "state_status"
+	serverVarStateWroteBytes       = "state_wrote_bytes"
+	serverVarStateWroteHeader      = "state_wrote_header"
+	serverVarStreamDonePoints      = "stream_done_points"
+	serverVarStreamItabs           = "stream_itabs"
 	serverVarTextTypes             = "text_types"
 	serverVarUnused                = "unused"
 	serverVarUnusedLimits          = "unused_limits"
+	serverVarWriterState           = "writer_state"
 )
 
 // loadServer returns the embedded CollectionSpec for server.
@@ -289,6 +296,7 @@ type serverProgramSpecs struct {
 	ServeHttp       *ebpf.ProgramSpec `ebpf:"serve_http"`
 	ServeHttpReturn *ebpf.ProgramSpec `ebpf:"serve_http_return"`
 	ServeUnwind     *ebpf.ProgramSpec `ebpf:"serve_unwind"`
+	StreamDone      *ebpf.ProgramSpec `ebpf:"stream_done"`
 }
 
 // serverMapSpecs contains maps before they are loaded into the kernel.
@@ -350,9 +358,15 @@ type serverVariableSpecs struct {
 	ServeHttpPoints       *ebpf.VariableSpec `ebpf:"serve_http_points"`
 	ServeHttpReturnPoints *ebpf.VariableSpec `ebpf:"serve_http_return_points"`
 	ServeUnwindPoints     *ebpf.VariableSpec `ebpf:"serve_unwind_points"`
+	StateStatus           *ebpf.VariableSpec `ebpf:"state_status"`
+	StateWroteBytes       *ebpf.VariableSpec `ebpf:"state_wrote_bytes"`
+	StateWroteHeader      *ebpf.VariableSpec `ebpf:"state_wrote_header"`
+	StreamDonePoints      *ebpf.VariableSpec `ebpf:"stream_done_points"`
+	StreamItabs           *ebpf.VariableSpec `ebpf:"stream_itabs"`
 	TextTypes             *ebpf.VariableSpec `ebpf:"text_types"`
 	Unused                *ebpf.VariableSpec `ebpf:"unused"`
 	UnusedLimits          *ebpf.VariableSpec `ebpf:"unused_limits"`
+	WriterState           *ebpf.VariableSpec `ebpf:"writer_state"`
 }
 
 // serverObjects contains all objects after they have been loaded into the kernel.
@@ -441,9 +455,15 @@ type serverVariables struct {
 	ServeHttpPoints       *ebpf.Variable `ebpf:"serve_http_points"`
 	ServeHttpReturnPoints *ebpf.Variable `ebpf:"serve_http_return_points"`
 	ServeUnwindPoints     *ebpf.Variable `ebpf:"serve_unwind_points"`
+	StateStatus           *ebpf.Variable `ebpf:"state_status"`
+	StateWroteBytes       *ebpf.Variable `ebpf:"state_wrote_bytes"`
+	StateWroteHeader      *ebpf.Variable `ebpf:"state_wrote_header"`
+	StreamDonePoints      *ebpf.Variable `ebpf:"stream_done_points"`
+	StreamItabs           *ebpf.Variable `ebpf:"stream_itabs"`
 	TextTypes             *ebpf.Variable `ebpf:"text_types"`
 	Unused                *ebpf.Variable `ebpf:"unused"`
 	UnusedLimits          *ebpf.Variable `ebpf:"unused_limits"`
+	WriterState           *ebpf.Variable `ebpf:"writer_state"`
 }
 
 // serverPrograms contains all programs after they have been loaded into the kernel.
@@ -454,6 +474,7 @@ type serverPrograms struct {
 	ServeHttp       *ebpf.Program `ebpf:"serve_http"`
 	ServeHttpReturn *ebpf.Program `ebpf:"serve_http_return"`
 	ServeUnwind     *ebpf.Program `ebpf:"serve_unwind"`
+	StreamDone      *ebpf.Program `ebpf:"stream_done"`
 }
 
 func (p *serverPrograms) Close() error {
@@ -462,6 +483,7 @@ func (p *serverPrograms) Close() error {
 		p.ServeHttp,
 		p.ServeHttpReturn,
 		p.ServeUnwind,
+		p.StreamDone,
 	)
 }
 

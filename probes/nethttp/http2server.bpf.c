@@ -1,0 +1,32 @@
+//go:build ignore
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// The server of golang.org/x/net/http2: one event per request.
+
+#include "serve.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+volatile const struct points http2_run_handler_points, http2_handler_done_points;
+
+// func (sc *serverConn) runHandler(rw *responseWriter, req *http.Request, handler func(http.ResponseWriter, *http.Request))
+// 1: sc, 2: rw, 3: req
+SEC("uprobe/http2_run_handler")
+int http2_run_handler(struct pt_regs *ctx)
+{
+	struct span_key key = { .target = target_id(ctx), .goroutine = goroutine_id(ctx) };
+
+	if (find_point(ctx, &http2_run_handler_points))
+		begin_request(&key, GO_ARG3(ctx), GO_ARG2(ctx), false);
+	return 0;
+}
+
+// Its deferred function.
+SEC("uprobe/http2_handler_done")
+int http2_handler_done(struct pt_regs *ctx)
+{
+	const volatile struct point *p = find_point(ctx, &http2_handler_done_points);
+
+	if (p)
+		end_stream(ctx, p);
+	return 0;
+}

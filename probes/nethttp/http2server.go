@@ -1,0 +1,32 @@
+package nethttp
+
+import "github.com/remora-agent/remora/probes"
+
+const xnet = "golang.org/x/net/http2"
+
+// HTTP2Server instruments the server of golang.org/x/net/http2 (https://pkg.go.dev/golang.org/x/net/http2#Server), which also serves
+// h2c, as Server does that of net/http. Its traps are the entry of runHandler and that of its deferred function: two per request.
+func HTTP2Server() probes.Probe {
+	return http2Server(xnet+" server", xnet+".(*Server).ServeConn", http2Names{xnet, ""}, requestNames{"net/http.Request", "ctx"})
+}
+
+// HTTP2ServerWrapper is the same for versions of golang.org/x/net/http2 that, from Go 1.27, have net/http serve their connections.
+func HTTP2ServerWrapper() probes.Probe {
+	names := http2Names{"net/http/internal/http2", ""}
+	return http2Server(xnet+" server by net/http", xnet+".(*serverConfig).ServeConnFunc", names, requestNames{names.typ("ServerRequest"), "Context"})
+}
+
+func http2Server(name, needs string, home http2Names, request requestNames) probes.Probe {
+	return probes.Probe{
+		Name:    name,
+		Library: xnet,
+		Needs:   needs,
+		Spec:    loadHttp2server,
+		Programs: []probes.Program{
+			{Name: http2serverProgHttp2RunHandler, Sites: []probes.Site{home.runHandler()}},
+			{Name: http2serverProgHttp2HandlerDone, Sites: []probes.Site{home.handlerDone()}},
+		},
+		Constants:  requestConstants(request, home),
+		NewDecoder: newServerDecoder,
+	}
+}

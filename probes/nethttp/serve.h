@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// A request from the call of its handler to its end, whichever server's.
+#pragma once
+
+#include "headers.h"
+
+// begin returns the goroutine's entry, cleared for a new request, or NULL if the map is full.
+static __always_inline struct http_request *begin(struct span_key *key)
+{
+	struct http_request *r = (struct http_request *)enter(key);
+
+	if (!r)
+		return NULL;
+	__builtin_memset(&r->event, 0, __builtin_offsetof(struct http_server_event, text.data));
+	__builtin_memset(&r->work, 0, sizeof(r->work));
+	r->slot.trace_state_len = 0;
+	return r;
+}
+
+// read_request keeps what a handler may change: it is read before one runs. 0 if that fails. Global, for a stack of its own.
+__noinline int read_request(__u64 target, __u64 goroutine)
+{
+	struct span_key key = { .target = target, .goroutine = goroutine };
+	struct http_request *r = find_request(&key);
+	__u8 req[REQUEST_BUFFER] __attribute__((aligned(8))) = {};
+
+	if (!r || !read_struct(req, request_size, sizeof(req), r->work.request))
+		return 0;
+	struct text_area *t = &r->event.text;
+	r->event.tls = WORD_AT(req, request_tls) != 0;
+	r->event.proto_major = WORD_AT(req, request_proto_major);
+	r->event.proto_minor = WORD_AT(req, request_proto_minor);
+	r->event.method = append(t, STRING_AT(req, request_method), METHOD_MAX);
+	r->event.host = append(t, STRING_AT(req, request_host), HOST_MAX);
+	r->event.remote_addr = append(t, STRING_AT(req, request_remote_addr), ADDR_MAX);
+	r->event.request_target = append(t, STRING_AT(req, request_uri), TARGET_MAX);
+	r->slot.context = WORD_AT(req, request_ctx + sizeof(__u64));
+	start_walk(&r->work.walk, WORD_AT(req, request_header), &header_layout);
+	return 1;
+}
+
+static __always_inline void read_headers(struct span_key *key)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
+		if (!scan_group(key->target, key->goroutine))
+			return;
+	}
+	count_loss(LOSS_HEADERS);
+}
+
+// begin_request starts the request's span before its handler runs. connection is whether the goroutine serves one request after
+// the other; else it is the request's own. In the first case the parent of all of the connection's requests' contexts
+// stands for them.
+static __always_inline void begin_request(struct span_key *key, __u64 request, __u64 response, bool connection)
+{
+	if (!key->goroutine) {
+		count_loss(LOSS_READ);
+		return;
+	}
+	struct http_request *r = begin(key);
+	if (!r)
+		return;
+	r->event.head.target = key->target;
+	r->event.head.start = bpf_ktime_get_boot_ns();
+	r->work.response = response;
+	r->work.request = request;
+	if (!read_request(key->target, key->goroutine)) {
+		count_loss(LOSS_READ);
+		return;
+	}
+	if (!connection)
+		own_context(key, &r->slot, r->slot.context);
+	else if (!r->slot.context_key)
+		own_context(key, &r->slot, read_u64(r->slot.context + cancel_ctx_parent + sizeof(__u64)));
+	read_headers(key);
+	bool remote = r->work.traceparents == 1 && read_parent(key->target, key->goroutine);
+	r->event.head.remote_parent = remote;
+	bool yes = start_span(&r->event.head, remote ? &r->work.parent : NULL);
+	r->slot.state = yes ? OPERATION_SAMPLED : OPERATION_UNSAMPLED;
+}
+
+// read_route takes the route from the request itself if its mux wrote it there, else from the route probe.
+static __always_inline void read_route(struct http_request *r)
+{
+	struct go_string own = {}, matched = { .ptr = r->work.route_ptr, .len = r->work.route_len };
+
+	if (request_pattern >= 0)
+		own = read_string_header(r->work.request + request_pattern);
+	else if (request_pat >= 0) {
+		__u64 pat = read_u64(r->work.request + request_pat);
+		if (pat)
+			own = read_string_header(pat + pattern_str);
+	}
+	if (matched.len) {
+		if (own.ptr == matched.ptr)
+			routes_spare++;
+		else
+			routes_needed++;
+		own = matched;
+	} else if (!own.len) {
+		routes_missed++;
+	}
+	r->event.route = append(&r->event.text, own, ROUTE_MAX);
+}
+
+// ends says whether a request ends here that has a span; the response is then to be read.
+static __always_inline bool ends(struct http_request *r)
+{
+	if (r->slot.state == OPERATION_UNSAMPLED)
+		count_loss(LOSS_UNSAMPLED);
+	if (r->slot.state != OPERATION_SAMPLED)
+		return false;
+	r->event.head.end = bpf_ktime_get_boot_ns();
+	return true;
+}
+
+static __always_inline void send_request(struct http_request *r)
+{
+	read_route(r);
+	__u64 size = __builtin_offsetof(struct http_server_event, text.data) + r->event.text.used;
+	barrier_var(size); // or the compiler checks the summand, and the verifier of Linux 5.10 does not see that the sum is bounded
+	if (size > sizeof(r->event))
+		size = sizeof(r->event);
+	emit(&r->event, size);
+}
+
+// end_stream ends the request of an HTTP/2 stream in the deferred function of runHandler, which runs in any case: after the
+// handler's return and after its panic.
+static __always_inline void end_stream(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .goroutine = goroutine_id(ctx) };
+	struct http_request *r = find_request(&key);
+
+	if (!r)
+		return;
+	if (ends(r)) {
+		__u64 state = 0;
+		if (writer_state != ABSENT && state_status != ABSENT && state_wrote_header != ABSENT && state_wrote_bytes != ABSENT)
+			state = read_u64(r->work.response + writer_state);
+		if (state) {
+			read_panic(ctx, p, &r->event.panic, &r->event.text);
+			r->event.unwound = r->event.panic.kind != PANIC_NONE;
+			r->event.status = read_u64(state + state_status);
+			r->event.header_written = read_u8(state + state_wrote_header);
+			r->event.body_size = read_u64(state + state_wrote_bytes);
+			send_request(r);
+		} else {
+			count_loss(LOSS_READ);
+		}
+	}
+	leave(&key, &r->slot);
+}
