@@ -18,6 +18,7 @@ import (
 type BuildSpec struct {
 	Dir      string // source directory of a main package that is a module of its own
 	Go       string // version of the toolchain: "1.26.8"; empty: the one that runs the tests
+	XNet     string // version of golang.org/x/net: built with Dir's xnet-VERSION.mod and the tag xnet; empty: without
 	Arch     string // GOARCH; empty: this machine's
 	Stripped bool   // -trimpath -ldflags "-s -w": neither symbols nor DWARF
 	PIE      bool   // -buildmode=pie
@@ -29,6 +30,9 @@ func (s BuildSpec) String() string {
 	name := "go" + s.Go
 	if s.Go == "" {
 		name = "go"
+	}
+	if s.XNet != "" {
+		name += "-xnet" + s.XNet
 	}
 	for _, o := range []struct {
 		on   bool
@@ -88,6 +92,9 @@ func (s BuildSpec) build(bin string) error {
 func (s BuildSpec) flags() []string {
 	var flags []string
 	ldflags := []string{}
+	if s.XNet != "" {
+		flags = append(flags, "-modfile=xnet-"+s.XNet+".mod", "-tags=xnet")
+	}
 	if s.Stripped {
 		flags = append(flags, "-trimpath")
 		ldflags = append(ldflags, "-s", "-w")

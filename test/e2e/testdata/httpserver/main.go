@@ -1,5 +1,5 @@
 // Httpserver is the target of the end-to-end tests: every way in which a net/http server answers, and does not answer.
-// It must build with Go 1.18.
+// It must build with Go 1.18. With the tag xnet it serves with golang.org/x/net too, whose version the xnet-*.mod choose.
 package main
 
 import (
@@ -39,6 +39,7 @@ func main() {
 		Certificates: []tls.Certificate{certificate()},
 		NextProtos:   []string{"http/1.1"},
 	}), mux)
+	serveHTTP2(mux)
 	if *socket != "" {
 		serve("unix", listen("unix", *socket), mux)
 	}

@@ -20,6 +20,7 @@ func routes() *http.ServeMux {
 	mux.HandleFunc("/status/", status)
 	mux.HandleFunc("/chunked", chunked)
 	mux.HandleFunc("/echo", echo)
+	mux.HandleFunc("/trailers", trailers)
 	mux.HandleFunc("/big", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 300000)) })
 	mux.HandleFunc("/sized", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "5")
@@ -95,6 +96,12 @@ func chunked(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "part\n")
 		w.(http.Flusher).Flush()
 	}
+}
+
+func trailers(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Trailer", "X-Checksum")
+	io.WriteString(w, "body")
+	w.Header().Set("X-Checksum", "1234")
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {

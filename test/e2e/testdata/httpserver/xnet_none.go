@@ -1,0 +1,7 @@
+//go:build !xnet
+
+package main
+
+import "net/http"
+
+func serveXNet(http.Handler) {}
