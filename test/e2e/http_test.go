@@ -49,9 +49,7 @@ func testBehaviours(t *testing.T, spec testenv.BuildSpec) {
 	agent.WaitTraced(t, target.PID)
 
 	minor := minorOf(spec.Go)
-	var done []behaviour
-	var windows []testenv.Window
-	want := 0
+	var sent []exchange
 	for _, b := range behaviours() {
 		if b.since > minor {
 			continue
@@ -60,26 +58,9 @@ func testBehaviours(t *testing.T, spec testenv.BuildSpec) {
 		if err != nil {
 			t.Errorf("%s: %v", b.name, err)
 		}
-		done, windows = append(done, b), append(windows, w)
-		want += b.want()
+		sent = append(sent, exchange{b.name, w, b.want()})
 	}
-	sink.Wait(t, want, 10*time.Second)
-	time.Sleep(300 * time.Millisecond) // for what must not come
-	spans := sink.Spans()
-
-	var sections []testenv.Section
-	for i, b := range done {
-		mine := during(spans, windows[i])
-		if len(mine) != b.want() {
-			t.Errorf("%s: got %d spans, want %d", b.name, len(mine), b.want())
-		}
-		for _, s := range mine {
-			if err := windows[i].CheckTimes(s); err != nil {
-				t.Errorf("%s: %v", b.name, err)
-			}
-		}
-		sections = append(sections, testenv.Section{Name: b.name, Text: canonical(target).Text(mine) + "\n"})
-	}
+	sections := collect(t, sink, sent, target.Addr("plain"))
 	overlay := ""
 	if spec.Go != newest() {
 		overlay = fmt.Sprintf("testdata/http.go1.%d.golden", minor)
@@ -102,9 +83,43 @@ func minorOf(version string) int {
 	return minor
 }
 
+// exchange is a behaviour that was sent: when, and how many spans it is to make.
+type exchange struct {
+	name   string
+	window testenv.Window
+	want   int
+}
+
+// collect waits for the spans of what was sent to addr, checks their number and times, and writes them down.
+func collect(t *testing.T, sink *testenv.Sink, sent []exchange, addr string) []testenv.Section {
+	t.Helper()
+	want := 0
+	for _, e := range sent {
+		want += e.want
+	}
+	sink.Wait(t, want, 10*time.Second)
+	time.Sleep(300 * time.Millisecond) // for what must not come
+	spans := sink.Spans()
+
+	var sections []testenv.Section
+	for _, e := range sent {
+		mine := during(spans, e.window)
+		if len(mine) != e.want {
+			t.Errorf("%s: got %d spans, want %d", e.name, len(mine), e.want)
+		}
+		for _, s := range mine {
+			if err := e.window.CheckTimes(s); err != nil {
+				t.Errorf("%s: %v", e.name, err)
+			}
+		}
+		sections = append(sections, testenv.Section{Name: e.name, Text: canonical(addr).Text(mine) + "\n"})
+	}
+	return sections
+}
+
 // canonical knows the IDs that the tests send.
-func canonical(target *testenv.Target) *testenv.Canonical {
-	_, port, _ := net.SplitHostPort(target.Addr("plain"))
+func canonical(addr string) *testenv.Canonical {
+	_, port, _ := net.SplitHostPort(addr)
 	return &testenv.Canonical{
 		Known:      map[string]string{remoteTrace: "REMOTE-TRACE", remoteSpan: "REMOTE-SPAN"},
 		ServerPort: port,

@@ -1,0 +1,281 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/remora-agent/remora/internal/testenv"
+)
+
+// A http2Behaviour is what a client does on a connection of its own.
+type http2Behaviour struct {
+	name     string
+	since    int // first Go 1.N in which it exists
+	requests []http2Request
+	unsent   bool // the sampler refuses: no spans
+}
+
+// http2Request is sent as soon as the one before it is under way; each makes a span.
+type http2Request struct {
+	method, path string
+	header       http.Header
+	body         string
+	host         string // remora.test:8080 if empty
+	broken       bool   // the server ends the stream without a whole answer
+	leave        leave
+}
+
+// leave is how a client gives up while the handler runs.
+type leave int
+
+const (
+	stays leave = iota
+	resets
+	disconnects
+)
+
+func one(name string, r http2Request) http2Behaviour {
+	return http2Behaviour{name: name, requests: []http2Request{r}}
+}
+
+func http2Get(path string) http2Behaviour { return one(path, http2Request{path: path}) }
+
+func http2Behaviours() []http2Behaviour {
+	var all []http2Behaviour
+	for _, more := range [][]http2Behaviour{
+		http2MethodBehaviours(), http2RouteBehaviours(), http2ResponseBehaviours(), http2PanicBehaviours(), http2StreamBehaviours(), http2ContextBehaviours(),
+	} {
+		all = append(all, more...)
+	}
+	return all
+}
+
+func http2MethodBehaviours() []http2Behaviour {
+	var all []http2Behaviour
+	for _, m := range []string{"GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PROPFIND"} {
+		all = append(all, one("method "+m, http2Request{method: m, path: "/hello"}))
+	}
+	return all
+}
+
+func http2RouteBehaviours() []http2Behaviour {
+	all := []http2Behaviour{
+		http2Get("/nowhere"), http2Get("/nested/item/7"), http2Get("/nested/nothing"), http2Get("/copied/item"), http2Get("/prefix/leaf"),
+		http2Get("/timed/item"), http2Get("/hello//../hello"), http2Get("/nested"), http2Get("/redirect"), http2Get("/mutate"),
+		http2Get("/hello?q=remora&sig=secret"),
+		one("route of one host", http2Request{path: "/onlyhere", host: "remora.host"}),
+	}
+	for _, path := range []string{"/items/42", "/files/a/b/c.txt", "/exact/", "/exact/more", "/mixed/1/and/2"} {
+		b := http2Get(path)
+		b.since = 22
+		all = append(all, b)
+	}
+	for _, m := range []string{"HEAD", "DELETE"} {
+		b := one(m+" /items/42", http2Request{method: m, path: "/items/42"})
+		b.since = 22
+		all = append(all, b)
+	}
+	return all
+}
+
+func http2ResponseBehaviours() []http2Behaviour {
+	all := []http2Behaviour{
+		http2Get("/silent"), http2Get("/chunked"), http2Get("/sized"), http2Get("/big"), http2Get("/twice"), http2Get("/trailers"),
+		http2Get("/timeout"), http2Get("/recovered"), http2Get("/deep"),
+		one("hijack", http2Request{path: "/hijack/silent", broken: true}), // HTTP/2 has none: the handler panics
+		one("HEAD of a big response", http2Request{method: "HEAD", path: "/big"}),
+		one("request with a body", http2Request{method: "POST", path: "/echo", body: "body"}),
+		one("request with a big body", http2Request{method: "POST", path: "/echo", body: strings.Repeat("x", 200000)}),
+		one("request with a body that nobody reads", http2Request{method: "POST", path: "/hello", body: "body"}),
+	}
+	for _, code := range []int{200, 201, 204, 301, 304, 400, 404, 418, 499, 500, 503, 599, 999} {
+		all = append(all, http2Get(fmt.Sprint("/status/", code)))
+	}
+	hints := http2Get("/hints")
+	hints.since = 19
+	return append(all, hints, one("status below 100", http2Request{path: "/status/42", broken: true}))
+}
+
+func http2PanicBehaviours() []http2Behaviour {
+	var all []http2Behaviour
+	for _, p := range []string{"string", "empty", "error", "wrapped", "custom", "customstring", "customvalue", "int", "index", "nil", "late", "abort"} {
+		all = append(all, one("panic "+p, http2Request{path: "/panic/" + p, broken: true}))
+	}
+	return append(all,
+		one("Goexit", http2Request{path: "/goexit", broken: true}),
+		http2Behaviour{name: "a panic leaves the connection to others", requests: []http2Request{
+			{path: "/sleep"}, {path: "/panic/string", broken: true}, {path: "/hello"},
+		}},
+	)
+}
+
+func http2StreamBehaviours() []http2Behaviour {
+	filled := http.Header{}
+	for i := 0; i < 100; i++ {
+		filled.Set(fmt.Sprintf("X-Filler-%04d", i), fmt.Sprint("value ", i))
+	}
+	filled.Set("Traceparent", traceparent)
+	return []http2Behaviour{
+		{name: "two at once", requests: []http2Request{{path: "/sleep"}, {path: "/hello"}}},
+		{name: "two at once, each with its parent", requests: []http2Request{
+			{path: "/sleep", header: http.Header{"Traceparent": {traceparent}}}, {path: "/hello"},
+		}},
+		one("client resets the stream", http2Request{path: "/slow", leave: resets}),
+		one("client disconnects", http2Request{path: "/slow", leave: disconnects}),
+		one("100 headers", http2Request{path: "/hello", header: filled}),
+		one("X-Forwarded-For", http2Request{path: "/hello", header: http.Header{"X-Forwarded-For": {"203.0.113.9"}, "X-Forwarded-Proto": {"gopher"}}}),
+		one("no user agent", http2Request{path: "/hello", header: http.Header{"User-Agent": {""}}}),
+		one("host without a port", http2Request{path: "/hello", host: "remora.test"}),
+	}
+}
+
+func http2ContextBehaviours() []http2Behaviour {
+	parent := func(name string, traceparents []string, states ...string) http2Behaviour {
+		return one("traceparent "+name, http2Request{path: "/hello", header: http.Header{"Traceparent": traceparents, "Tracestate": states}})
+	}
+	unsampled := parent("not sampled", []string{strings.TrimSuffix(traceparent, "1") + "0"})
+	unsampled.unsent = true // the sampler follows the parent
+	return []http2Behaviour{
+		parent("valid", []string{traceparent}),
+		parent("tracestate", []string{traceparent}, "foo=1,bar=2"),
+		parent("two tracestates", []string{traceparent}, "foo=1,bar=2", "baz=3"),
+		parent("tracestate alone", nil, "foo=1"),
+		parent("two headers", []string{traceparent, traceparent}),
+		parent("not hex", []string{strings.Replace(traceparent, "0af", "0ag", 1)}),
+		one("panic with a remote parent", http2Request{path: "/panic/string", broken: true, header: http.Header{"Traceparent": {traceparent}}}),
+		unsampled,
+	}
+}
+
+// want returns how many spans the behaviour makes.
+func (b http2Behaviour) want() int {
+	if b.unsent {
+		return 0
+	}
+	return len(b.requests)
+}
+
+// send carries a behaviour out and returns the time in which its spans must lie.
+func (b http2Behaviour) send(l http2Listener, addr string) (testenv.Window, error) {
+	client := newHTTP2Client(l.scheme + "://" + addr)
+	w := testenv.Window{From: time.Now()}
+	errs := make([]error, len(b.requests))
+	var group sync.WaitGroup
+	for i, r := range b.requests {
+		if i > 0 {
+			time.Sleep(15 * time.Millisecond) // the one before runs: the order of their starts is known
+		}
+		group.Add(1)
+		go func() { defer group.Done(); errs[i] = client.do(r) }()
+	}
+	group.Wait()
+	client.close()
+	time.Sleep(10 * time.Millisecond) // a handler may end behind its answer
+	w.To = time.Now()
+	time.Sleep(10 * time.Millisecond) // well apart from the next one
+	return w, errors.Join(errs...)
+}
+
+// http2Client speaks nothing but HTTP/2, on one connection.
+type http2Client struct {
+	base      string
+	transport *http.Transport
+	mu        sync.Mutex
+	conns     []net.Conn
+}
+
+func newHTTP2Client(base string) *http2Client {
+	c := &http2Client{base: base}
+	c.transport = &http.Transport{
+		Protocols:          new(http.Protocols),
+		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true},
+		DisableCompression: true,
+		DialContext:        c.dial,
+	}
+	c.transport.Protocols.SetHTTP2(true)
+	c.transport.Protocols.SetUnencryptedHTTP2(true)
+	return c
+}
+
+func (c *http2Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.conns = append(c.conns, conn)
+	}
+	return conn, err
+}
+
+func (c *http2Client) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		conn.Close()
+	}
+}
+
+// do sends a request and reads its answer, unless the client leaves before.
+func (c *http2Client) do(r http2Request) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	req, err := r.make(ctx, c.base)
+	if err != nil {
+		return err
+	}
+	switch r.leave {
+	case resets:
+		time.AfterFunc(30*time.Millisecond, cancel)
+	case disconnects:
+		time.AfterFunc(30*time.Millisecond, c.close)
+	}
+	err = c.answer(req)
+	if (err != nil) != (r.broken || r.leave != stays) {
+		return fmt.Errorf("%s %s: got error %w, want one: %v", req.Method, r.path, err, r.broken)
+	}
+	return nil
+}
+
+func (c *http2Client) answer(req *http.Request) error {
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.ProtoMajor != 2 {
+		return fmt.Errorf("answer in %s", resp.Proto)
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
+func (r http2Request) make(ctx context.Context, base string) (*http.Request, error) {
+	var body io.Reader
+	if r.body != "" {
+		body = strings.NewReader(r.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, base+r.path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = r.header.Clone()
+	if req.Header == nil {
+		req.Header = http.Header{}
+	}
+	if _, ok := req.Header["User-Agent"]; !ok {
+		req.Header.Set("User-Agent", "e2e/1.0")
+	}
+	req.Host = r.host
+	if req.Host == "" {
+		req.Host = "remora.test:8080"
+	}
+	return req, nil
+}
