@@ -77,6 +77,9 @@ type insn struct {
 	flags   bool   // a branch that depends on the flags alone, by cc
 	cc      uint8
 
+	zeroTest bool  // sets the flags by whether register tested is zero
+	tested   uint8 // its machine number
+
 	// Effects. Offsets are from SP as it is before the instruction.
 	moves    []move
 	clobbers uint32 // set of machine registers that get a value not tracked

@@ -221,7 +221,7 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 		p, err := code.AtCall(site.At)
 		return []process.Point{p}, err
 	case site.Return:
-		return code.Returns(site.Results)
+		return code.Exits(site.Results, 1, site.Success...)
 	}
 	p, err := code.Entry()
 	return []process.Point{p}, err
