@@ -168,8 +168,8 @@ func (a *Agent) WaitExit(t testing.TB, timeout time.Duration) int {
 	t.Helper()
 	select {
 	case <-a.done:
-	case <-time.After(timeout):
-		t.Fatalf("agent did not end within %v:\n%s", timeout, a.Output())
+	case <-time.After(Patient(timeout)):
+		t.Fatalf("agent did not end within %v:\n%s", Patient(timeout), a.Output())
 	}
 	return a.ExitCode()
 }
@@ -192,8 +192,8 @@ func (a *Agent) Stop(t testing.TB) int {
 	}
 	select {
 	case <-a.done:
-	case <-time.After(20 * time.Second):
-		t.Errorf("agent did not end within 20 s of SIGTERM")
+	case <-time.After(Patient(20 * time.Second)):
+		t.Errorf("agent did not end within %v of SIGTERM", Patient(20*time.Second))
 		a.cmd.Process.Kill()
 		<-a.done
 	}
