@@ -126,7 +126,7 @@ func TestEndpointFails(t *testing.T) {
 				env = append(env, "OTEL_EXPORTER_OTLP_TIMEOUT=2000", "OTEL_BSP_EXPORT_TIMEOUT=3000")
 			}
 			if c.noSink {
-				env = append(env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+testenv.FreeAddr(t))
+				env = append(env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+testenv.FreeAddr(t), "OTEL_BSP_SCHEDULE_DELAY=5000") // the last span still waits at the end
 			}
 			target := testenv.StartTarget(t, bin, nil)
 			agent := testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Env: env, Args: []string{"--pid", strconv.Itoa(target.PID)}})
