@@ -11,7 +11,7 @@ LINT := golangci-lint-v2.15.0
 # What the tests need from Debian: the BPF compiler and its headers, a C compiler for cgo and the race detector.
 PACKAGES := clang-19 llvm-19 libbpf-dev linux-libc-dev gcc libc6-dev
 # What the virtual machines of test-kernel need. virtiofsd is in qemu-system-common up to bookworm, in a package of its own later.
-KERNEL_PACKAGES = qemu-system-x86 qemu-system-common xz-utils $(shell test -e /usr/lib/qemu/virtiofsd || apt-cache pkgnames virtiofsd | grep -x virtiofsd)
+KERNEL_PACKAGES = qemu-system-x86 qemu-system-arm qemu-system-common xz-utils $(shell test -e /usr/lib/qemu/virtiofsd || apt-cache pkgnames virtiofsd | grep -x virtiofsd)
 GENERATED := find . -name '*_bpfel.go' -o -name '*_bpfel.o'
 
 help: ## this list
@@ -23,7 +23,7 @@ generate: packages ## compile the BPF programs (clang-19)
 build: ## bin/remora, static
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/remora ./cmd/remora
 
-test: packages generated lint vet unit e2e ## all checks and tests, as CI runs them; needs root
+test: packages generated lint vet unit e2e test-kernel ## all checks and tests, as CI runs them; needs root
 
 check: test ## the same as test
 
@@ -33,9 +33,10 @@ unit: ## unit tests, with the race detector but for process, whose parsers it sl
 e2e: build ## tests from outside, with programs of several Go versions; needs root
 	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m ./test/e2e/... | go run ./internal/testreport
 
+# Two at a time, one for each of two cores. What is not there is a skip, which says why.
 test-kernel: ## tests under other kernels, in virtual machines; needs root
-	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)' || true # what is not there is a skip, which says why
-	go test -json -count=1 -timeout 60m ./test/kernel | go run ./internal/testreport
+	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)'
+	go test -json -count=1 -timeout 60m -parallel 2 ./test/kernel | go run ./internal/testreport
 
 bench: build ## what tracing costs a server, against the floor; needs root
 	go run ./internal/bench

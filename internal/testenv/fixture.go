@@ -55,21 +55,35 @@ func Build(t testing.TB, spec BuildSpec) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	abs, err := filepath.Abs(spec.Dir)
-	if err != nil {
+	if spec.Dir, err = filepath.Abs(spec.Dir); err != nil {
 		t.Fatal(err)
 	}
-	bin := filepath.Join(dir, filepath.Base(abs))
-	err = withLock(dir+".lock", func() error {
-		if _, err := os.Stat(bin); err == nil {
-			return nil
-		}
-		return spec.build(bin)
-	})
-	if err != nil {
+	bin := filepath.Join(dir, filepath.Base(spec.Dir))
+	if err := spec.have(bin); err != nil {
 		t.Fatal(err)
 	}
 	return bin
+}
+
+// have makes the program be at bin: built here, or by whom BuildsVariable names.
+func (s BuildSpec) have(bin string) error {
+	if _, err := os.Stat(bin); err == nil {
+		return nil
+	}
+	if requests := os.Getenv(BuildsVariable); requests != "" {
+		return requestBuild(requests, buildRequest{Spec: s, Path: bin})
+	}
+	return s.buildOnce(bin)
+}
+
+// buildOnce builds the program unless another process did meanwhile.
+func (s BuildSpec) buildOnce(bin string) error {
+	return withLock(filepath.Dir(bin)+".lock", func() error {
+		if _, err := os.Stat(bin); err == nil {
+			return nil
+		}
+		return s.build(bin)
+	})
 }
 
 // build compiles to a temporary name and renames, so that an interrupted build leaves nothing that looks finished.
