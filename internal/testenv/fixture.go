@@ -22,6 +22,7 @@ type BuildSpec struct {
 	Stripped bool   // -trimpath -ldflags "-s -w": neither symbols nor DWARF
 	PIE      bool   // -buildmode=pie
 	External bool   // cgo and the system's linker
+	ModFile  string // -modfile: "wrapped.mod" for other versions of dependencies than go.mod's
 }
 
 // String names the build in test names and paths.
@@ -37,6 +38,9 @@ func (s BuildSpec) String() string {
 		if o.on {
 			name += "-" + o.name
 		}
+	}
+	if s.ModFile != "" {
+		name += "-" + strings.TrimSuffix(s.ModFile, ".mod")
 	}
 	return name
 }
@@ -111,6 +115,9 @@ func (s BuildSpec) flags() []string {
 	}
 	if s.External {
 		ldflags = append(ldflags, "-linkmode=external")
+	}
+	if s.ModFile != "" {
+		flags = append(flags, "-modfile="+s.ModFile)
 	}
 	if len(ldflags) > 0 {
 		flags = append(flags, "-ldflags="+strings.Join(ldflags, " "))
