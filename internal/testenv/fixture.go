@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -22,7 +23,15 @@ type BuildSpec struct {
 	Stripped bool   // -trimpath -ldflags "-s -w": neither symbols nor DWARF
 	PIE      bool   // -buildmode=pie
 	External bool   // cgo and the system's linker
+	Trimpath bool   // -trimpath: what Stripped implies, for the same code with symbols and DWARF
+
+	Mode        string // -buildmode if neither an executable nor PIE: "c-shared"
+	LinkerFlags string // further -ldflags: "-extldflags=-static-pie"
+	Experiment  string // GOEXPERIMENT
 }
+
+// unsafeInName is what String leaves out of linker flags.
+var unsafeInName = regexp.MustCompile(`[^a-z0-9,=-]+`)
 
 // String names the build in test names and paths.
 func (s BuildSpec) String() string {
@@ -33,7 +42,8 @@ func (s BuildSpec) String() string {
 	for _, o := range []struct {
 		on   bool
 		name string
-	}{{s.Stripped, "stripped"}, {s.PIE, "pie"}, {s.External, "cgo"}, {s.Arch != "", s.Arch}} {
+	}{{s.Stripped, "stripped"}, {s.PIE, "pie"}, {s.External, "cgo"}, {s.Trimpath, "trimpath"}, {s.Arch != "", s.Arch},
+		{s.Mode != "", s.Mode}, {s.LinkerFlags != "", unsafeInName.ReplaceAllString(s.LinkerFlags, "")}, {s.Experiment != "", s.Experiment}} {
 		if o.on {
 			name += "-" + o.name
 		}
@@ -102,15 +112,23 @@ func (s BuildSpec) build(bin string) error {
 func (s BuildSpec) flags() []string {
 	var flags []string
 	ldflags := []string{}
-	if s.Stripped {
+	if s.Stripped || s.Trimpath {
 		flags = append(flags, "-trimpath")
+	}
+	if s.Stripped {
 		ldflags = append(ldflags, "-s", "-w")
 	}
 	if s.PIE {
 		flags = append(flags, "-buildmode=pie")
 	}
+	if s.Mode != "" {
+		flags = append(flags, "-buildmode="+s.Mode)
+	}
 	if s.External {
 		ldflags = append(ldflags, "-linkmode=external")
+	}
+	if s.LinkerFlags != "" {
+		ldflags = append(ldflags, s.LinkerFlags)
 	}
 	if len(ldflags) > 0 {
 		flags = append(flags, "-ldflags="+strings.Join(ldflags, " "))
@@ -128,6 +146,9 @@ func (s BuildSpec) env() []string {
 	}
 	if s.Arch != "" {
 		env = append(env, "GOARCH="+s.Arch)
+	}
+	if s.Experiment != "" {
+		env = append(env, "GOEXPERIMENT="+s.Experiment)
 	}
 	return env
 }
