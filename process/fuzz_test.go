@@ -31,7 +31,7 @@ const slowest = 5 * time.Second
 // executable with the bytes written over a part that matters. Whatever they
 // are, the answer is a result or an error, in bounded time.
 func FuzzOpen(f *testing.F) {
-	path := buildFixture(f, buildSpec{Go: "1.26.8", Mode: "pie"}.stripped())
+	path := buildFixture(f, stripped(buildSpec{Go: "1.26.8", PIE: true}))
 	original, err := os.ReadFile(path)
 	if err != nil {
 		f.Fatal(err)
@@ -170,7 +170,7 @@ func TestHostileSizes(t *testing.T) {
 // TestRandomPatches is a short, repeatable run of what FuzzOpen does, with
 // values that reach the limits more often than a fuzzer's first guesses.
 func TestRandomPatches(t *testing.T) {
-	path := buildFixture(t, buildSpec{Go: "1.27.4", Mode: "pie"}.stripped())
+	path := buildFixture(t, stripped(buildSpec{Go: "1.27.4", PIE: true}))
 	original, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

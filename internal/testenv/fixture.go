@@ -31,7 +31,7 @@ type BuildSpec struct {
 }
 
 // unsafeInName is what String leaves out of linker flags.
-var unsafeInName = regexp.MustCompile(`[^a-z0-9,=-]+`)
+var unsafeInName = regexp.MustCompile(`[^A-Za-z0-9,=-]+`)
 
 // String names the build in test names and paths.
 func (s BuildSpec) String() string {
