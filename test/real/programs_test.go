@@ -18,6 +18,9 @@ type program struct {
 	require []string
 }
 
+// large is the program whose analysis is measured: 107 MB, stripped.
+var large = program{name: "packer", pkg: "packer", path: "usr/bin/packer"}
+
 func programs() []program {
 	server, client := nethttp.Server().Name, nethttp.Client().Name
 	return []program{
@@ -30,13 +33,14 @@ func programs() []program {
 		{"containerd-shim", "containerd", "usr/bin/containerd-shim-runc-v2", nil},
 		{"dockerd", "docker.io", "usr/sbin/dockerd", []string{server, client}},
 		{"docker of Debian", "docker.io", "usr/bin/docker", []string{server, client}},
+		{"packer", "packer", large.path, []string{client}},
 		{"kubectl", "", "kubectl", []string{server, client}},
 		{"docker", "", "docker", []string{client}},
 	}
 }
 
 // executable returns where the program is, and skips the test where it cannot be had.
-func (p program) executable(t *testing.T) string {
+func (p program) executable(t testing.TB) string {
 	t.Helper()
 	if p.pkg != "" {
 		return filepath.Join(unpacked(t, p.pkg), p.path)
@@ -52,7 +56,7 @@ func (p program) executable(t *testing.T) string {
 }
 
 // unpacked returns the directory with a package's files. It is fetched once, and installed never.
-func unpacked(t *testing.T, pkg string) string {
+func unpacked(t testing.TB, pkg string) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
