@@ -94,8 +94,11 @@ func (b *Binary) hasFunctionName(name string) (has bool) {
 // alignment padding included.
 func (b *Binary) Code(f Function) (code []byte, err error) {
 	defer b.image.recoverFault(debug.SetPanicOnFault(true), &err)
+	if f.Size > maxListing {
+		return nil, fmt.Errorf("cannot read the code of %s at %#x in %s: it has %d bytes, the most that is read is %d", f.Name, f.Addr, b.Path, f.Size, maxListing)
+	}
 	s := b.image.segmentAt(f.Addr)
-	if s == nil || !s.executable() || f.Size > maxListing || f.Size > s.end()-f.Addr {
+	if s == nil || !s.executable() || f.Size > s.end()-f.Addr {
 		return nil, fmt.Errorf("cannot read the code of %s at %#x in %s: outside of the executable's code", f.Name, f.Addr, b.Path)
 	}
 	return bytes.Clone(b.image.bytes(f.Addr, f.Size)), nil

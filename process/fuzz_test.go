@@ -75,7 +75,7 @@ func exercise(path string) {
 	defer b.Close()
 	for _, functions := range b.Functions("runtime.*", "main.main") {
 		for _, f := range functions[:min(len(functions), 16)] {
-			_, _ = b.Code(f)
+			exerciseCode(b, f)
 			b.FunctionAt(f.Addr)
 			b.FileOffset(f.Addr)
 		}
@@ -89,6 +89,22 @@ func exercise(path string) {
 			b.Bytes(addr, 48)
 		}
 	}
+}
+
+// exerciseCode looks for all points of a function.
+func exerciseCode(b *Binary, f Function) {
+	code, err := b.Code(f)
+	if err != nil {
+		return
+	}
+	c := Code{Arch: b.Arch, Addr: f.Addr, Bytes: code, NameAt: func(addr uint64) string {
+		callee, _ := b.FunctionAt(addr)
+		return callee.Name
+	}}
+	c.Calls()
+	_, _ = c.Entry()
+	_, _ = c.AfterCall("main.main", 9)
+	_, _ = c.Returns(9)
 }
 
 // regionOffsets returns where in the file the regions of the fixture start.
