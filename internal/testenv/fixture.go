@@ -25,6 +25,7 @@ type BuildSpec struct {
 	External bool   // cgo and the system's linker
 	Trimpath bool   // -trimpath: what Stripped implies, for the same code with symbols and DWARF
 
+	ModFile     string // -modfile: another go.mod in Dir, with other versions of libraries
 	Mode        string // -buildmode if neither an executable nor PIE: "c-shared"
 	LinkerFlags string // further -ldflags: "-extldflags=-static-pie"
 	Experiment  string // GOEXPERIMENT
@@ -42,7 +43,7 @@ func (s BuildSpec) String() string {
 	for _, o := range []struct {
 		on   bool
 		name string
-	}{{s.Stripped, "stripped"}, {s.PIE, "pie"}, {s.External, "cgo"}, {s.Trimpath, "trimpath"}, {s.Arch != "", s.Arch},
+	}{{s.Stripped, "stripped"}, {s.PIE, "pie"}, {s.External, "cgo"}, {s.Trimpath, "trimpath"}, {s.ModFile != "", s.ModFile}, {s.Arch != "", s.Arch},
 		{s.Mode != "", s.Mode}, {s.LinkerFlags != "", unsafeInName.ReplaceAllString(s.LinkerFlags, "")}, {s.Experiment != "", s.Experiment}} {
 		if o.on {
 			name += "-" + o.name
@@ -120,6 +121,9 @@ func (s BuildSpec) flags() []string {
 	}
 	if s.PIE {
 		flags = append(flags, "-buildmode=pie")
+	}
+	if s.ModFile != "" {
+		flags = append(flags, "-modfile="+s.ModFile)
 	}
 	if s.Mode != "" {
 		flags = append(flags, "-buildmode="+s.Mode)

@@ -8,8 +8,10 @@ import (
 
 // versions are the versions of Go that the fixture is built with.
 var versions = []string{
-	"1.18.10", "1.19.13", "1.20.14", "1.21.13", "1.22.12", "1.23.12", "1.24.13", "1.25.8", "1.26.8", "1.27.4",
+	"1.18.10", "1.19.13", "1.20.14", "1.21.13", "1.22.12", "1.23.12", "1.24.13", "1.25.8", "1.26.8", newest,
 }
+
+const newest = "1.27.4"
 
 // cell is one build, and its twin: the same code with symbols and DWARF.
 type cell struct{ spec, twin testenv.BuildSpec }
@@ -24,7 +26,13 @@ func cells() []cell {
 		external.External = true
 		all = append(all, cell{of, of}, stripped(of), stripped(pie), stripped(external))
 	}
-	for _, version := range []string{"1.18.10", "1.21.13", "1.24.13", "1.27.4"} {
+	for _, version := range []string{"1.26.8", newest} { // with versions of libraries that older ones cannot build
+		of := testenv.BuildSpec{Dir: "testdata/libraries", Go: version, Trimpath: true, ModFile: "new.mod"}
+		pie := of
+		pie.PIE = true
+		all = append(all, cell{of, of}, stripped(of), stripped(pie))
+	}
+	for _, version := range []string{"1.18.10", "1.21.13", "1.24.13", newest} {
 		of := testenv.BuildSpec{Dir: "testdata/libraries", Go: version, Arch: "arm64", Trimpath: true}
 		pie := of
 		pie.PIE = true

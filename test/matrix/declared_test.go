@@ -14,13 +14,21 @@ type declared struct {
 	fields    map[probes.Field]bool
 	sizes     map[string]bool // of types
 	types     map[string]bool
-	itabs     map[probes.Itabs]bool
+	itabs     map[itab]bool
 }
 
+type itab struct{ iface, concrete string }
+
 func declarations() declared {
-	d := declared{map[string]bool{}, map[probes.Field]bool{}, map[string]bool{}, map[string]bool{}, map[probes.Itabs]bool{}}
+	d := declared{map[string]bool{}, map[probes.Field]bool{}, map[string]bool{}, map[string]bool{}, map[itab]bool{}}
 	for _, probe := range all.Probes() {
+		if probe.Needs != "" {
+			d.functions[probe.Needs] = true
+		}
 		for _, program := range probe.Programs {
+			if program.Unless != (probes.Field{}) {
+				d.fields[program.Unless] = true
+			}
 			for _, site := range program.Sites {
 				d.addSite(site)
 			}
@@ -57,7 +65,9 @@ func (d *declared) addSource(source probes.Source) {
 			d.types[name] = true
 		}
 	case probes.Itabs:
-		d.itabs[of] = true
+		for _, concrete := range of.Concrete {
+			d.itabs[itab{of.Interface, concrete}] = true
+		}
 	}
 }
 

@@ -1,6 +1,6 @@
 // Libraries uses everything that Remora instruments, so that one executable holds all functions and types that the probes
-// declare. It is built, and never run. A library is added as a file of its own, whose init adds to uses; one whose module needs
-// a newer Go than 1.18 gets a build constraint, and the cells of older versions do without it.
+// declare. It is built, and never run. A library is added as a file of its own, whose init adds to uses. go.mod has versions of
+// the modules that Go 1.18 can build, new.mod has new ones; a library that needs a newer Go gets a build constraint.
 package main
 
 import "fmt"
