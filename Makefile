@@ -39,14 +39,14 @@ real: build ## remora inspect on programs of Debian and of this machine; downloa
 	go test -run '^$$' -bench Analyse ./test/real
 
 fuzz: ## every fuzz test in turn, each for FUZZTIME
-	for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do
+	@for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do
 		for test in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$file); do
 			go test -run '^$$' -fuzz "^$$test$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) | grep -v '^fuzz: elapsed'
 		done
 	done
 
 fuzz-short: # a part of make test
-	$(MAKE) fuzz FUZZTIME=2s
+	@$(MAKE) fuzz FUZZTIME=2s
 
 e2e: build ## tests from outside, with programs of several Go versions; needs root
 	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m ./test/e2e/... | go run ./internal/testreport

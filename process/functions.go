@@ -159,9 +159,10 @@ type wantedName struct {
 // comparing every function's name.
 func (md *moduledata) findNames(names []string) map[uint32]wantedName {
 	exact, prefixes := map[string]bool{}, []string{}
+	var lengths [256]bool // modulo 256; most names differ from the wanted ones by their length already
 	for _, name := range names {
 		if !strings.HasSuffix(name, "*") {
-			exact[name] = true
+			exact[name], lengths[len(name)%len(lengths)] = true, true
 		} else if !slices.Contains(prefixes, name) {
 			prefixes = append(prefixes, name)
 		}
@@ -174,7 +175,7 @@ func (md *moduledata) findNames(names []string) map[uint32]wantedName {
 		}
 		name := md.funcNames[at : at+length]
 		var keys []string
-		if exact[string(name)] {
+		if lengths[length%len(lengths)] && exact[string(name)] {
 			keys = append(keys, string(name))
 		}
 		for _, pattern := range prefixes {
