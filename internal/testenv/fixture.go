@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -22,8 +23,16 @@ type BuildSpec struct {
 	Stripped bool   // -trimpath -ldflags "-s -w": neither symbols nor DWARF
 	PIE      bool   // -buildmode=pie
 	External bool   // cgo and the system's linker
-	ModFile  string // -modfile: "wrapped.mod" for other versions of dependencies than go.mod's
+	Trimpath bool   // -trimpath: what Stripped implies, for the same code with symbols and DWARF
+
+	ModFile     string // -modfile: another go.mod in Dir, with other versions of libraries
+	Mode        string // -buildmode if neither an executable nor PIE: "c-shared"
+	LinkerFlags string // further -ldflags: "-extldflags=-static-pie"
+	Experiment  string // GOEXPERIMENT
 }
+
+// unsafeInName is what String leaves out of linker flags.
+var unsafeInName = regexp.MustCompile(`[^A-Za-z0-9,=-]+`)
 
 // String names the build in test names and paths.
 func (s BuildSpec) String() string {
@@ -34,13 +43,11 @@ func (s BuildSpec) String() string {
 	for _, o := range []struct {
 		on   bool
 		name string
-	}{{s.Stripped, "stripped"}, {s.PIE, "pie"}, {s.External, "cgo"}, {s.Arch != "", s.Arch}} {
+	}{{s.Stripped, "stripped"}, {s.PIE, "pie"}, {s.External, "cgo"}, {s.Trimpath, "trimpath"}, {s.ModFile != "", s.ModFile}, {s.Arch != "", s.Arch},
+		{s.Mode != "", s.Mode}, {s.LinkerFlags != "", unsafeInName.ReplaceAllString(s.LinkerFlags, "")}, {s.Experiment != "", s.Experiment}} {
 		if o.on {
 			name += "-" + o.name
 		}
-	}
-	if s.ModFile != "" {
-		name += "-" + strings.TrimSuffix(s.ModFile, ".mod")
 	}
 	return name
 }
@@ -106,18 +113,26 @@ func (s BuildSpec) build(bin string) error {
 func (s BuildSpec) flags() []string {
 	var flags []string
 	ldflags := []string{}
-	if s.Stripped {
+	if s.Stripped || s.Trimpath {
 		flags = append(flags, "-trimpath")
+	}
+	if s.Stripped {
 		ldflags = append(ldflags, "-s", "-w")
 	}
 	if s.PIE {
 		flags = append(flags, "-buildmode=pie")
 	}
+	if s.ModFile != "" {
+		flags = append(flags, "-modfile="+s.ModFile)
+	}
+	if s.Mode != "" {
+		flags = append(flags, "-buildmode="+s.Mode)
+	}
 	if s.External {
 		ldflags = append(ldflags, "-linkmode=external")
 	}
-	if s.ModFile != "" {
-		flags = append(flags, "-modfile="+s.ModFile)
+	if s.LinkerFlags != "" {
+		ldflags = append(ldflags, s.LinkerFlags)
 	}
 	if len(ldflags) > 0 {
 		flags = append(flags, "-ldflags="+strings.Join(ldflags, " "))
@@ -135,6 +150,9 @@ func (s BuildSpec) env() []string {
 	}
 	if s.Arch != "" {
 		env = append(env, "GOARCH="+s.Arch)
+	}
+	if s.Experiment != "" {
+		env = append(env, "GOEXPERIMENT="+s.Experiment)
 	}
 	return env
 }
