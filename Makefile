@@ -8,10 +8,11 @@ export GOFLAGS ?= -buildvcs=false
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LINT := golangci-lint-v2.15.0
 
-# What the tests need from Debian: the BPF compiler and its headers, a C compiler for cgo and the race detector.
-PACKAGES := clang-19 llvm-19 libbpf-dev linux-libc-dev gcc libc6-dev
+# What the tests need from Debian: the BPF compiler and its headers, a C compiler for cgo and the race detector, the linkers gold and lld.
+PACKAGES := clang-19 llvm-19 libbpf-dev linux-libc-dev gcc libc6-dev binutils lld
 # What the virtual machines of test-kernel need. virtiofsd is in qemu-system-common up to bookworm, in a package of its own later.
-KERNEL_PACKAGES = qemu-system-x86 qemu-system-common xz-utils $(shell test -e /usr/lib/qemu/virtiofsd || apt-cache pkgnames virtiofsd | grep -x virtiofsd)
+KERNEL_PACKAGES = qemu-system-x86 qemu-system-arm qemu-system-common xz-utils $(shell test -e /usr/lib/qemu/virtiofsd || apt-cache pkgnames virtiofsd | grep -x virtiofsd)
+FUZZTIME ?= 5m
 GENERATED := find . -name '*_bpfel.go' -o -name '*_bpfel.o'
 
 help: ## this list
@@ -23,19 +24,37 @@ generate: packages ## compile the BPF programs (clang-19)
 build: ## bin/remora, static
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/remora ./cmd/remora
 
-test: packages generated lint vet unit e2e ## all checks and tests, as CI runs them; needs root
+test: packages generated lint vet unit matrix e2e test-kernel fuzz-short ## all checks and tests, as CI runs them; needs root
 
 check: test ## the same as test
 
 unit: ## unit tests, with the race detector but for process, whose parsers it slows down to minutes
 	{ go test -json -timeout 40m ./process/...; go test -json -timeout 40m -race $$(go list ./... | grep -vE '/(process|test/.*)$$'); } | go run ./internal/testreport
 
+matrix: ## what the probes declare, in programs of ten versions of Go in all forms, against DWARF
+	go test -json -timeout 40m ./test/matrix | go run ./internal/testreport
+
+real: build ## remora inspect on programs of Debian and of this machine; downloads them
+	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 ./test/real | go run ./internal/testreport
+	go test -run '^$$' -bench Analyse ./test/real
+
+fuzz: ## every fuzz test in turn, each for FUZZTIME
+	@for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do
+		for test in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$file); do
+			go test -run '^$$' -fuzz "^$$test$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) | grep -v '^fuzz: elapsed'
+		done
+	done
+
+fuzz-short: # a part of make test
+	@$(MAKE) fuzz FUZZTIME=2s
+
 e2e: build ## tests from outside, with programs of several Go versions; needs root
 	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m ./test/e2e/... | go run ./internal/testreport
 
+# Two at a time, one for each of two cores. What is not there is a skip, which says why.
 test-kernel: ## tests under other kernels, in virtual machines; needs root
-	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)' || true # what is not there is a skip, which says why
-	go test -json -count=1 -timeout 60m ./test/kernel | go run ./internal/testreport
+	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)'
+	go test -json -count=1 -timeout 60m -parallel 2 ./test/kernel | go run ./internal/testreport
 
 bench: build ## what tracing costs a server, against the floor; needs root
 	go run ./internal/bench
@@ -74,4 +93,4 @@ packages: # install what is missing
 	mv .cache/bin/golangci-lint $@
 
 .ONESHELL:
-.PHONY: help generate build test check unit e2e test-kernel bench demo inspect doctor lint vet fmt generated packages
+.PHONY: help generate build test check unit matrix real fuzz fuzz-short e2e test-kernel bench demo inspect doctor lint vet fmt generated packages

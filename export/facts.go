@@ -18,6 +18,7 @@ type facts struct {
 	httpStatus          string
 	duration            time.Duration
 	method, route, path string // of server spans
+	url                 string // of client spans
 	client              string // of server spans: an address
 	exceptions          []string
 }
@@ -38,6 +39,9 @@ func factsOf(it item) facts {
 		f.route = attribute(s.Attributes, string(semconv.HTTPRouteKey))
 		f.path = attribute(s.Attributes, string(semconv.URLPathKey))
 		f.client = attribute(s.Attributes, string(semconv.ClientAddressKey))
+	}
+	if s.Kind == tracepb.Span_SPAN_KIND_CLIENT {
+		f.url = attribute(s.Attributes, string(semconv.URLFullKey))
 	}
 	for _, event := range s.Events {
 		if event.Name == "exception" {

@@ -33,7 +33,7 @@ func appendLines(out []byte, spans []item) []byte {
 		}
 		for _, field := range [][2]string{
 			{"service", f.service}, {"name", f.name}, {"method", f.method}, {"route", f.route}, {"path", f.path},
-			{"client", f.client}, {"error", f.errorType}, {"exception", strings.Join(f.exceptions, "; ")},
+			{"client", f.client}, {"url", f.url}, {"error", f.errorType}, {"exception", strings.Join(f.exceptions, "; ")},
 		} {
 			if field[1] != "" {
 				out = appendField(out, field[0], quoted(field[1]))

@@ -124,9 +124,12 @@ func (t treeStyle) line(n node, f facts, c columns, w window) string {
 	}, " "), " ") + "\n"
 }
 
-// detail returns what a server span's name leaves out.
+// detail returns what a span's name leaves out: of whom a server was asked, and whom a client asks.
 func (f facts) detail() string {
 	var text string
+	if f.url != "" {
+		text += "  → " + f.url
+	}
 	if f.path != "" && f.path != f.route && !strings.HasSuffix(f.name, " "+f.path) {
 		text += "  " + f.path
 	}

@@ -63,6 +63,9 @@ type Site struct {
 	After  []string
 	At     string
 	Return bool
+	// Success, with Return: functions whose results Func returns if their error, the second word, is nil. What the function then
+	// still does is passed over if that spares a trap that is stepped.
+	Success []string
 	// Results says how many result words must be at hand there.
 	Results int
 }

@@ -18,7 +18,7 @@ import (
 // returns its path.
 func rewriteFixture(t testing.TB, change func(contents []byte)) string {
 	t.Helper()
-	contents, err := os.ReadFile(buildFixture(t, buildSpec{Go: "1.26.8"}.stripped()))
+	contents, err := os.ReadFile(buildFixture(t, stripped(buildSpec{Go: "1.26.8"})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,13 +37,13 @@ func writeFile(t testing.TB, contents []byte) string {
 
 func TestOpenDescribes(t *testing.T) {
 	for _, spec := range []buildSpec{
-		{Go: "1.18.10", LDFlags: "-s -w"},
-		{Go: "1.26.8", Mode: "pie", LDFlags: "-s -w"},
-		{Go: "1.27.4", Arch: "arm64", LDFlags: "-s -w"},
+		{Go: "1.18.10", Stripped: true},
+		{Go: "1.26.8", PIE: true, Stripped: true},
+		{Go: "1.27.4", Arch: "arm64", Stripped: true},
 	} {
 		b := openFixture(t, spec)
 		want := &Binary{
-			Path: b.Path, Arch: spec.Arch, PIE: spec.Mode == "pie", GoVersion: "go" + spec.Go,
+			Path: b.Path, Arch: spec.Arch, PIE: spec.PIE, GoVersion: "go" + spec.Go,
 			MainPackage: "example.com/webserver",
 			Main:        Module{Path: "example.com/webserver", Version: "(devel)"},
 		}
@@ -80,8 +80,8 @@ func TestOpenSelf(t *testing.T) {
 
 // TestOpenStripped takes away what strip and sstrip take away.
 func TestOpenStripped(t *testing.T) {
-	for _, spec := range []buildSpec{{Go: "1.18.10"}, {Go: "1.26.8", Mode: "pie"}, {Go: "1.27.4", Mode: "pie"}} {
-		contents, err := os.ReadFile(buildFixture(t, spec.stripped()))
+	for _, spec := range []buildSpec{{Go: "1.18.10"}, {Go: "1.26.8", PIE: true}, {Go: "1.27.4", PIE: true}} {
+		contents, err := os.ReadFile(buildFixture(t, stripped(spec)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,10 +100,14 @@ func TestOpenStripped(t *testing.T) {
 // TestOtherLinks opens what other linker options make of the same program.
 func TestOtherLinks(t *testing.T) {
 	for _, spec := range []buildSpec{
-		{Go: "1.25.8", Mode: "pie", External: true, LDFlags: "-s -w -extldflags=-Wl,-z,pack-relative-relocs"}, // DT_RELR
-		{Go: "1.25.8", Mode: "pie", External: true, LDFlags: "-s -w -extldflags=-static-pie"},
-		{Go: "1.26.8", Mode: "c-shared", External: true, LDFlags: "-s -w"},
-		{Go: "1.26.8", LDFlags: "-s -w -buildid="},
+		{Go: "1.25.8", PIE: true, External: true, Stripped: true, LinkerFlags: "-extldflags=-Wl,-z,pack-relative-relocs"}, // DT_RELR
+		{Go: "1.25.8", PIE: true, External: true, Stripped: true, LinkerFlags: "-extldflags=-static-pie"},
+		{Go: "1.26.8", External: true, Stripped: true, LinkerFlags: "-extldflags=-fuse-ld=gold"},
+		{Go: "1.26.8", PIE: true, External: true, Stripped: true, LinkerFlags: "-extldflags=-fuse-ld=gold"},
+		{Go: "1.26.8", External: true, Stripped: true, LinkerFlags: "-extldflags=-fuse-ld=lld"},
+		{Go: "1.25.8", PIE: true, External: true, Stripped: true, LinkerFlags: "-extldflags=-fuse-ld=lld"},
+		{Go: "1.26.8", Mode: "c-shared", External: true, Stripped: true},
+		{Go: "1.26.8", Stripped: true, LinkerFlags: "-buildid="},
 	} {
 		t.Run(spec.String(), func(t *testing.T) {
 			b := openFixture(t, spec)
@@ -138,7 +142,7 @@ func TestOtherLinks(t *testing.T) {
 
 func TestOpenErrors(t *testing.T) {
 	elfHeader := func(change func(header []byte)) []byte {
-		contents, err := os.ReadFile(buildFixture(t, buildSpec{Go: "1.26.8"}.stripped()))
+		contents, err := os.ReadFile(buildFixture(t, stripped(buildSpec{Go: "1.26.8"})))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +214,7 @@ func TestTruncatedWhileOpen(t *testing.T) {
 
 func TestAfterClose(t *testing.T) {
 	for _, indexed := range []bool{false, true} {
-		b := openFixture(t, buildSpec{Go: "1.26.8"}.stripped())
+		b := openFixture(t, stripped(buildSpec{Go: "1.26.8"}))
 		f := b.Functions("main.main")["main.main"][0]
 		if indexed {
 			b.TypeAddrs("main.Absent")

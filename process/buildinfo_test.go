@@ -94,3 +94,18 @@ func TestBuildIDs(t *testing.T) {
 		t.Errorf("build IDs %q and %q", goID, gnuID)
 	}
 }
+
+// FuzzBuildInfo: any bytes are a Go version and the text of the modules, or nothing.
+func FuzzBuildInfo(f *testing.F) {
+	header := append([]byte(buildInfoMagic), 8, inlineStringsFlag)
+	header = append(header, make([]byte, buildInfoHeader-len(header))...)
+	f.Add(append(header[:len(header):len(header)], "\x06go1.26\x00"...))
+	f.Add(append(header[:len(header):len(header)], "\x06go1.26\xff\xff\xff\xff\xff\xff\xff\xff\x7f"...))
+	f.Add(header)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		version, modules := parseBuildInfo(b)
+		if len(version) > maxVersion || len(modules) > maxModules || version == "" && modules != "" {
+			t.Errorf("version %q, modules %q", version, modules)
+		}
+	})
+}

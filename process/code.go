@@ -8,9 +8,10 @@ import (
 	"sort"
 )
 
-// maxListing bounds the bytes of one function that are decoded. The largest functions of real programs (generated
-// tables, package initialisers) have a few hundred kilobytes.
-const maxListing = 4 << 20
+// maxListing bounds the bytes of one function that are decoded, and with them the time and memory that a hostile file
+// costs: about 100 bytes of memory for each. Functions that anybody probes have some ten kilobytes; larger than this are
+// only generated tables and package initialisers.
+const maxListing = 128 << 10
 
 // Code is one function's machine code, as the analysis of probe points needs it.
 type Code struct {
@@ -76,6 +77,9 @@ type insn struct {
 	target  uint64 // of a direct branch, jump or call
 	flags   bool   // a branch that depends on the flags alone, by cc
 	cc      uint8
+
+	zeroTest bool  // sets the flags by whether register tested is zero
+	tested   uint8 // its machine number
 
 	// Effects. Offsets are from SP as it is before the instruction.
 	moves    []move

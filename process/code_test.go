@@ -4,13 +4,12 @@ import (
 	"debug/elf"
 	"encoding/hex"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/remora-agent/remora/internal/testenv"
 )
 
 // program is a compiled fixture; the ELF symbol table is the oracle for the names and sizes of its functions.
@@ -22,20 +21,13 @@ type program struct {
 	funcs map[string]elf.Symbol
 }
 
-// buildServer compiles testdata/server. A toolchain that is not in the module cache is fetched.
+// buildServer builds testdata/server. A toolchain that is not in the module cache is fetched.
 func buildServer(t testing.TB, version, arch string) *program {
 	t.Helper()
 	if testing.Short() && version != "1.26.8" {
 		t.Skip("builds with another toolchain; run without -short")
 	}
-	path := filepath.Join(t.TempDir(), "server")
-	cmd := exec.Command("go", "build", "-o", path, ".")
-	cmd.Dir = "testdata/server"
-	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=go"+version, "GOARCH="+arch, "GOOS=linux", "CGO_ENABLED=0",
-		"GOFLAGS=-buildvcs=false", "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	path := testenv.Build(t, testenv.BuildSpec{Dir: "testdata/server", Go: version, Arch: arch})
 	return readProgram(t, path, arch)
 }
 

@@ -143,6 +143,9 @@ func flowAMD64(in *insn, x x86asm.Inst, b []byte) (effects bool) {
 
 // effectsAMD64 fills in what x does to registers and the stack.
 func effectsAMD64(in *insn, x x86asm.Inst) {
+	if r, size := registerAMD64(x.Args[0]); x.Op == x86asm.TEST && size == 8 && x.Args[0] == x.Args[1] {
+		in.zeroTest, in.tested = true, r
+	}
 	switch x.Op {
 	case x86asm.NOP, x86asm.PAUSE, x86asm.CMP, x86asm.TEST, x86asm.BT,
 		x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHT2, x86asm.PREFETCHNTA, x86asm.PREFETCHW,

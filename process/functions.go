@@ -94,8 +94,11 @@ func (b *Binary) hasFunctionName(name string) (has bool) {
 // alignment padding included.
 func (b *Binary) Code(f Function) (code []byte, err error) {
 	defer b.image.recoverFault(debug.SetPanicOnFault(true), &err)
+	if f.Size > maxListing {
+		return nil, fmt.Errorf("cannot read the code of %s at %#x in %s: it has %d bytes, the most that is read is %d", f.Name, f.Addr, b.Path, f.Size, maxListing)
+	}
 	s := b.image.segmentAt(f.Addr)
-	if s == nil || !s.executable() || f.Size > maxListing || f.Size > s.end()-f.Addr {
+	if s == nil || !s.executable() || f.Size > s.end()-f.Addr {
 		return nil, fmt.Errorf("cannot read the code of %s at %#x in %s: outside of the executable's code", f.Name, f.Addr, b.Path)
 	}
 	return bytes.Clone(b.image.bytes(f.Addr, f.Size)), nil
@@ -156,9 +159,10 @@ type wantedName struct {
 // comparing every function's name.
 func (md *moduledata) findNames(names []string) map[uint32]wantedName {
 	exact, prefixes := map[string]bool{}, []string{}
+	var lengths [256]bool // modulo 256; most names differ from the wanted ones by their length already
 	for _, name := range names {
 		if !strings.HasSuffix(name, "*") {
-			exact[name] = true
+			exact[name], lengths[len(name)%len(lengths)] = true, true
 		} else if !slices.Contains(prefixes, name) {
 			prefixes = append(prefixes, name)
 		}
@@ -171,7 +175,7 @@ func (md *moduledata) findNames(names []string) map[uint32]wantedName {
 		}
 		name := md.funcNames[at : at+length]
 		var keys []string
-		if exact[string(name)] {
+		if lengths[length%len(lengths)] && exact[string(name)] {
 			keys = append(keys, string(name))
 		}
 		for _, pattern := range prefixes {

@@ -79,7 +79,7 @@ func TestFunctionsEqualSymbols(t *testing.T) {
 
 func TestFunctionPatterns(t *testing.T) {
 	spec := buildSpec{Go: "1.26.8"}
-	b := openFixture(t, spec.stripped())
+	b := openFixture(t, stripped(spec))
 	const pattern = "net/http.(*Server).Se*"
 	found := b.Functions(pattern, pattern, "main.main", "main.absent", "*", "")
 	if n := len(found["*"]); n < 1000 {
@@ -111,7 +111,7 @@ func TestFunctionPatterns(t *testing.T) {
 }
 
 func TestFunctionAtOutside(t *testing.T) {
-	b := openFixture(t, buildSpec{Go: "1.26.8"}.stripped())
+	b := openFixture(t, stripped(buildSpec{Go: "1.26.8"}))
 	for _, addr := range []uint64{0, b.md.text - 1, b.md.etext, ^uint64(0)} {
 		if f, ok := b.FunctionAt(addr); ok {
 			t.Errorf("FunctionAt(%#x) = %v", addr, f)
@@ -120,7 +120,7 @@ func TestFunctionAtOutside(t *testing.T) {
 }
 
 func TestInlinedOnly(t *testing.T) {
-	b := openFixture(t, buildSpec{Go: "1.27.4"}.stripped())
+	b := openFixture(t, stripped(buildSpec{Go: "1.27.4"}))
 	for name, want := range map[string]bool{
 		"main.inlined":             true,
 		"net/http.(*Client).Do":    true,
@@ -138,7 +138,7 @@ func TestInlinedOnly(t *testing.T) {
 }
 
 func TestCodeAndFileOffset(t *testing.T) {
-	for _, spec := range []buildSpec{{Go: "1.26.8"}, {Go: "1.26.8", Mode: "pie"}} {
+	for _, spec := range []buildSpec{{Go: "1.26.8"}, {Go: "1.26.8", PIE: true}} {
 		path := buildFixture(t, spec)
 		b := openBinary(t, path)
 		f := b.Functions("main.fail")["main.fail"][0]

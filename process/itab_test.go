@@ -42,7 +42,7 @@ var localType = regexp.MustCompile(`\.\d+(,|$)`)
 func TestItabsHoldMethods(t *testing.T) {
 	for _, spec := range layoutSpecs() {
 		t.Run(spec.String(), func(t *testing.T) {
-			b := openFixture(t, spec.stripped())
+			b := openFixture(t, stripped(spec))
 			count := 0
 			var end uint64
 			for itab := range b.itabs() {

@@ -16,7 +16,7 @@ func TestMapEqualsDWARF(t *testing.T) {
 	for _, spec := range layoutSpecs() {
 		t.Run(spec.String(), func(t *testing.T) {
 			path := buildFixture(t, spec)
-			b := openFixture(t, spec.stripped())
+			b := openFixture(t, stripped(spec))
 			for name, structs := range maps {
 				oracle := readDWARF(t, path, structs.swiss, structs.old, structs.oldest,
 					"runtime.hmap", "internal/runtime/maps.Map", "internal/runtime/maps.table", "internal/runtime/maps.groupsReference")
@@ -125,7 +125,7 @@ func structField(s *dwarf.StructType, name string) *dwarf.StructField {
 }
 
 func TestMapErrors(t *testing.T) {
-	b := openFixture(t, buildSpec{Go: "1.26.8"}.stripped())
+	b := openFixture(t, stripped(buildSpec{Go: "1.26.8"}))
 	for _, name := range []string{"", "main.Absent", "main.Outer"} {
 		if m, err := b.Map(name); !errors.Is(err, ErrNoType) {
 			t.Errorf("Map(%q) = %+v, %v", name, m, err)

@@ -12,7 +12,7 @@ import (
 func TestSearchLayout(t *testing.T) {
 	for _, spec := range layoutSpecs() {
 		t.Run(spec.String(), func(t *testing.T) {
-			b := openFixture(t, spec.stripped())
+			b := openFixture(t, stripped(spec))
 			addr, ok := moduledataAddr(b)
 			if !ok {
 				t.Fatal("the moduledata is not found again")

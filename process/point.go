@@ -29,6 +29,17 @@ func (c Cost) String() string {
 // MarshalText makes a Cost a word in JSON.
 func (c Cost) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
+// UnmarshalText is the inverse of MarshalText.
+func (c *Cost) UnmarshalText(text []byte) error {
+	for _, known := range []Cost{Stepped, Emulated} {
+		if string(text) == known.String() {
+			*c = known
+			return nil
+		}
+	}
+	return fmt.Errorf("cannot read %q as a cost: it is neither stepped nor emulated", text)
+}
+
 // When says which hits of a probe count.
 type When uint8
 

@@ -230,3 +230,19 @@ func TestAfterCallErrors(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+func TestCostText(t *testing.T) {
+	for _, want := range []Cost{Stepped, Emulated} {
+		text, err := want.MarshalText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := Cost(255)
+		if err := got.UnmarshalText(text); err != nil || got != want {
+			t.Errorf("%s is read as %v: %v", text, got, err)
+		}
+	}
+	if err := new(Cost).UnmarshalText([]byte("free")); err == nil {
+		t.Error("free is a cost")
+	}
+}

@@ -202,3 +202,19 @@ func FuzzParseStat(f *testing.F) {
 	f.Add([]byte(")"))
 	f.Fuzz(func(t *testing.T, data []byte) { parseStat(data) })
 }
+
+// FuzzParseProc: what a process may write into its files of /proc, its environment and its control group, is read or left.
+func FuzzParseProc(f *testing.F) {
+	f.Add([]byte("A=b\x00C=\x00=d\x00E"))
+	f.Add([]byte("0::/system.slice/docker-" + strings.Repeat("0123456789abcdef", 4) + ".scope\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for name := range parseEnviron(data) {
+			if strings.Contains(name, "=") {
+				t.Errorf("a variable is named %q", name)
+			}
+		}
+		if id := containerID(string(data)); !strings.Contains(string(data), id) {
+			t.Errorf("container %q", id)
+		}
+	})
+}

@@ -8,6 +8,9 @@ import (
 // maxBranches is how many points one RET may have; with more, one probe on the RET itself does less harm.
 const maxBranches = 8
 
+// maxReturns bounds the points of one function: nobody attaches so many.
+const maxReturns = 1024
+
 // Returns returns points that together cover every RET of the function, in the order of the RETs, each with where the
 // first results integer result words are.
 //
@@ -17,7 +20,7 @@ const maxBranches = 8
 // provable, the point is the RET itself: emulated on arm64, stepped on amd64; its Why gives the reason.
 //
 // A function that ends in a jump to another function returns there: such a tail call is no point. It fails if the
-// function cannot be decoded to its end, if a RET cannot be probed, or if the words do not fit in registers.
+// function cannot be decoded to its end, if a RET cannot be probed, if there are more than a thousand points, or if the words do not fit in registers.
 func (c Code) Returns(results int) ([]Point, error) {
 	l, err := c.list()
 	if err != nil {
@@ -38,7 +41,9 @@ func (c Code) Returns(results int) ([]Point, error) {
 		if err != nil {
 			return nil, err
 		}
-		points = append(points, ps...)
+		if points = append(points, ps...); len(points) > maxReturns {
+			return nil, fmt.Errorf("find returns at %#x: more than %d points", l.Addr, maxReturns)
+		}
 	}
 	return points, nil
 }

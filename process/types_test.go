@@ -9,9 +9,9 @@ import (
 )
 
 func TestTypeNames(t *testing.T) {
-	for _, spec := range []buildSpec{{Go: "1.18.10"}, {Go: "1.23.12"}, {Go: "1.26.8", Mode: "pie"}, {Go: "1.27.4"}, {Go: "1.27.4", Mode: "pie", Arch: "arm64"}} {
+	for _, spec := range []buildSpec{{Go: "1.18.10"}, {Go: "1.23.12"}, {Go: "1.26.8", PIE: true}, {Go: "1.27.4"}, {Go: "1.27.4", PIE: true, Arch: "arm64"}} {
 		t.Run(spec.String(), func(t *testing.T) {
-			b := openFixture(t, spec.stripped())
+			b := openFixture(t, stripped(spec))
 			for _, name := range []string{
 				"string", "int", "error", "*string",
 				"*errors.errorString", "errors.errorString", "*main.problem", "main.Outer", "*main.Outer", "main.Table",
@@ -44,7 +44,7 @@ func TestTypeNames(t *testing.T) {
 
 // TestIndexAgreesWithSearch looks every named type up in both ways.
 func TestIndexAgreesWithSearch(t *testing.T) {
-	b := openFixture(t, buildSpec{Go: "1.26.8"}.stripped())
+	b := openFixture(t, stripped(buildSpec{Go: "1.26.8"}))
 	compared := 0
 	for d := range b.allTypes() {
 		name := b.canonical(d)

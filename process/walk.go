@@ -102,7 +102,7 @@ type typeWalk struct {
 
 // maxReferences bounds the references between types that a walk follows. An
 // executable of 130 MB has about a million.
-const maxReferences = 8 << 20
+const maxReferences = 4 << 20
 
 // add notes a descriptor's address, unless it was noted before.
 func (w *typeWalk) add(addr uint64) {

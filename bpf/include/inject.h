@@ -19,7 +19,7 @@ struct header_key {
 
 struct header_owner {
 	__u64 goroutine; // the caller's; 0: there are several
-	__u64 users;
+	__u64 users; // calls under way; 0: it is left over
 };
 
 struct {
@@ -55,6 +55,9 @@ static __always_inline void format_traceparent(__u8 *out, const struct span_head
 	out[52] = '-';
 	hex_text(out + 53, &h->trace_flags, 1);
 }
+
+// between_1_and says a number's limits in a way that the verifier of Linux 6.1 understands: most is a power of two.
+#define between_1_and(most, n) ((((n) - 1) & ((most) - 1)) + 1)
 
 // write_checked writes size bytes to the target and reads them back by way of back, which has room for as many.
 static __always_inline bool write_checked(__u64 addr, const void *bytes, void *back, const __u32 size)

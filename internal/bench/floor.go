@@ -11,11 +11,9 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// spanPrograms are the programs that run once in every request; the others of net/http run on panics, or are on trial and leave.
-func spanPrograms() []string { return []string{"serve_http", "serve_http_return"} }
-
-// spanOffsets asks remora where in a file it puts the probes of a server span, in bytes from the file's start.
-func spanOffsets(remora, file string) ([]uint64, error) {
+// spanOffsets asks remora where in a file it puts these programs, in bytes from the file's start: of each the first point, which is the one
+// that nearly every operation passes.
+func spanOffsets(remora, file string, programs []string) ([]uint64, error) {
 	out, err := exec.Command(remora, "inspect", "--json", file).Output()
 	if err != nil {
 		return nil, fmt.Errorf("inspect the target: %w", err)
@@ -34,16 +32,16 @@ func spanOffsets(remora, file string) ([]uint64, error) {
 	var offsets []uint64
 	for _, probe := range report.Probes {
 		for _, program := range probe.Programs {
-			if !slices.Contains(spanPrograms(), program.Name) {
+			if !slices.Contains(programs, program.Name) {
 				continue
 			}
-			for _, p := range program.Points {
-				offsets = append(offsets, p.Offset)
+			if len(program.Points) > 0 {
+				offsets = append(offsets, program.Points[0].Offset)
 			}
 		}
 	}
-	if len(offsets) != len(spanPrograms()) {
-		return nil, fmt.Errorf("inspect shows %d points of the programs %v, want one of each", len(offsets), spanPrograms())
+	if len(offsets) != len(programs) {
+		return nil, fmt.Errorf("inspect shows points of %d of the programs %v", len(offsets), programs)
 	}
 	return offsets, nil
 }

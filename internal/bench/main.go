@@ -1,5 +1,5 @@
-// Bench measures what tracing adds to a request of a net/http server, as docs/benchmarks.md describes: the server alone on one
-// CPU and saturated, the load on another; not instrumented, with two probes that do nothing (the floor), and with the agent, in
+// Bench measures what tracing adds to a request of a server and to a call of a client, as docs/benchmarks.md describes: the program alone
+// on one CPU and saturated, the load on another; not instrumented, with probes that do nothing (the floor), and with the agent, in
 // turn, for several rounds; the medians of one run, of measurements that are each the fastest of several short ones.
 package main
 
@@ -23,6 +23,7 @@ type options struct {
 	conns  int
 	slice  time.Duration
 	json   string
+	only   string
 }
 
 const (
@@ -40,6 +41,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 15, "how often each of the three is measured")
 	flag.IntVar(&o.conns, "conns", 32, "connections")
 	flag.DurationVar(&o.slice, "slice", 200*time.Millisecond, "one short measurement; the fastest of several counts")
+	flag.StringVar(&o.only, "only", "", "measure only this `kind`: HTTP/1 server, HTTP/2 server, HTTP/1 client")
 	flag.StringVar(&o.json, "json", "bin/bench.json", "file for the result")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -59,30 +61,45 @@ func run(o options) error {
 	if err := pinSelf(loadCPU); err != nil {
 		return err
 	}
-	target, err := rig.StartTarget([]string{"taskset", "-c", fmt.Sprint(targetCPU), bin}, "GOMAXPROCS=1")
-	if err != nil {
-		return err
-	}
-	defer target.Stop()
-	offsets, err := spanOffsets(o.remora, bin)
-	if err != nil {
-		return err
-	}
 	endpoint, err := rig.Discard()
 	if err != nil {
 		return err
 	}
-	b := bench{options: o, target: target, offsets: offsets, endpoint: endpoint}
+	var results []result
+	for _, sc := range scenarios() {
+		if o.only != "" && o.only != sc.name {
+			continue
+		}
+		r, err := measureAll(o, sc, bin, endpoint)
+		if err != nil {
+			return fmt.Errorf("%s: %w", sc.name, err)
+		}
+		fmt.Print(r.markdown())
+		results = append(results, r)
+	}
+	return write(o.json, results)
+}
+
+// measureAll measures one scenario in all its rounds.
+func measureAll(o options, sc scenario, bin, endpoint string) (_ result, err error) {
+	load, err := sc.start(bin, o.conns)
+	if err != nil {
+		return result{}, err
+	}
+	defer func() { load.target.Stop(); err = errors.Join(err, load.close()) }()
+	offsets, err := spanOffsets(o.remora, bin, sc.programs)
+	if err != nil {
+		return result{}, err
+	}
+	b := bench{options: o, scenario: sc, load: load, offsets: offsets, endpoint: endpoint}
 	for round := range o.rounds {
-		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
+		fmt.Fprintf(os.Stderr, "%s: round %d of %d\n", sc.name, round+1, o.rounds)
 		if err := b.round(); err != nil {
-			return err
+			return result{}, err
 		}
 	}
-	result := b.result()
 	fmt.Fprintf(os.Stderr, "all measurements: alone %.3v, floor %.3v, traced %.3v\n", b.alone, b.floor, b.traced)
-	fmt.Print(result.markdown())
-	return result.write(o.json)
+	return b.result(), nil
 }
 
 func buildTarget() (string, error) {
@@ -107,7 +124,8 @@ type series struct {
 // bench collects the measurements.
 type bench struct {
 	options
-	target   *rig.Target
+	scenario scenario
+	load     *load
 	offsets  []uint64
 	endpoint string // OTLP
 
@@ -120,7 +138,7 @@ func (b *bench) round() error {
 	if err := b.measure(&b.alone, warmUp); err != nil {
 		return err
 	}
-	detach, err := attachFloor(b.target.PID, b.offsets)
+	detach, err := attachFloor(b.load.target.PID, b.offsets)
 	if err != nil {
 		return err
 	}
@@ -132,20 +150,20 @@ func (b *bench) round() error {
 
 // measure adds one measurement to a series: the fastest of a few short ones, because all that disturbs only adds time.
 func (b *bench) measure(s *series, warm time.Duration) error {
-	if _, _, err := rig.Load(b.target.Addr, "/", b.conns, warm); err != nil {
+	if _, _, err := b.load.run(warm); err != nil {
 		return err
 	}
 	fastest, busy := math.Inf(1), 0.0
 	for range repeats {
-		before, err := cpuTime(b.target.PID)
+		before, err := cpuTime(b.load.target.PID)
 		if err != nil {
 			return err
 		}
-		n, took, err := rig.Load(b.target.Addr, "/", b.conns, b.slice)
+		n, took, err := b.load.run(b.slice)
 		if err != nil {
 			return err
 		}
-		after, err := cpuTime(b.target.PID)
+		after, err := cpuTime(b.load.target.PID)
 		if err != nil {
 			return err
 		}
@@ -159,7 +177,7 @@ func (b *bench) measure(s *series, warm time.Duration) error {
 
 // withAgent measures with the agent attached, and what the agent itself used meanwhile.
 func (b *bench) withAgent() (err error) {
-	agent, err := rig.StartAgent(b.remora, b.target.PID, io.Discard, os.Stderr,
+	agent, err := rig.StartAgent(b.remora, b.load.target.PID, io.Discard, os.Stderr,
 		"OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT="+b.endpoint)
 	if err != nil {
 		return err

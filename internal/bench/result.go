@@ -14,6 +14,7 @@ import (
 
 // result is what a run found: medians, times in microseconds.
 type result struct {
+	Kind         string  `json:"kind"`
 	Date         string  `json:"date"`
 	Machine      string  `json:"machine"`
 	Go           string  `json:"go"`
@@ -34,6 +35,7 @@ type result struct {
 func (b *bench) result() result {
 	alone, floor, traced := b.undisturbed()
 	r := result{
+		Kind: b.scenario.name,
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(), Rounds: len(alone), Disturbed: b.rounds - len(alone),
 		AloneUS: median(alone), FloorUS: median(floor), AgentUS: median(traced),
 		SpanCPUUS: median(b.spanCPU), ResidentMB: median(b.resident) / 1e6,
@@ -94,8 +96,8 @@ func machine() string {
 
 func (r result) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, %s, medians of %d\n\n", r.Date, r.Machine, r.Go, r.Rounds)
-	fmt.Fprintf(&b, "| | µs/request | added | × floor |\n|---|---|---|---|\n")
+	fmt.Fprintf(&b, "%s: %s, %s, %s, medians of %d\n\n", r.Kind, r.Date, r.Machine, r.Go, r.Rounds)
+	fmt.Fprintf(&b, "| | µs each | added | × floor |\n|---|---|---|---|\n")
 	fmt.Fprintf(&b, "| not instrumented | %.1f | – | |\n", r.AloneUS)
 	fmt.Fprintf(&b, "| floor: two probes that do nothing | %.1f | %.1f | 1.00 |\n", r.FloorUS, r.FloorAddedUS)
 	fmt.Fprintf(&b, "| remora | %.1f | %.1f | **%.2f** |\n\n", r.AgentUS, r.AgentAddedUS, r.TimesFloor)
@@ -106,8 +108,8 @@ func (r result) markdown() string {
 	return b.String()
 }
 
-func (r result) write(path string) error {
-	data, err := json.MarshalIndent(r, "", "  ")
+func write(path string, results []result) error {
+	data, err := json.MarshalIndent(results, "", "  ")
 	if err != nil {
 		return err
 	}

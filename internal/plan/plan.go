@@ -66,7 +66,8 @@ func (p *Plan) DropInjecting() {
 // Make plans a probe for a binary.
 func Make(b *process.Binary, probe probes.Probe) Plan {
 	plan := Plan{Probe: probe, Constants: map[string]any{}}
-	if !linked(b, probe) {
+	functions := functionsOf(b, probe)
+	if !linked(b, probe, functions) {
 		plan.Err = fmt.Errorf("%s: %w", probe.Name, ErrNotLinked)
 		return plan
 	}
@@ -75,7 +76,7 @@ func Make(b *process.Binary, probe probes.Probe) Plan {
 			plan.dropped = append(plan.dropped, program.Name)
 			continue
 		}
-		points, err := place(b, program)
+		points, err := place(b, program, functions)
 		plan.Programs = append(plan.Programs, Program{Program: program, Points: points, Err: err})
 		if err == nil {
 			plan.Constants[program.Name+"_points"] = constantOf(points)
@@ -103,14 +104,31 @@ func needless(b *process.Binary, program probes.Program) bool {
 	return err == nil
 }
 
-// linked says whether the binary has any function that the probe wants, be it only inlined.
-func linked(b *process.Binary, probe probes.Probe) bool {
-	if probe.Needs != "" && len(b.Functions(probe.Needs)[probe.Needs]) == 0 && !b.InlinedOnly(probe.Needs) {
-		return false
-	}
+// functionsOf finds the functions of all sites at once: each search walks the whole function table.
+func functionsOf(b *process.Binary, probe probes.Probe) map[string][]process.Function {
+	names := []string{probe.Needs}
 	for _, program := range probe.Programs {
 		for _, site := range program.Sites {
-			if len(b.Functions(site.Func)[site.Func]) > 0 || b.InlinedOnly(site.Func) {
+			names = append(names, site.Func)
+		}
+	}
+	return b.Functions(names...)
+}
+
+// linked says whether the binary has any function that the probe cannot do without, be it only inlined. What optional programs
+// want says nothing, unless there are no others: a program that is only a client may have the router of a server.
+func linked(b *process.Binary, probe probes.Probe, functions map[string][]process.Function) bool {
+	has := func(name string) bool { return len(functions[name]) > 0 || b.InlinedOnly(name) }
+	if probe.Needs != "" && !has(probe.Needs) {
+		return false
+	}
+	required := slices.ContainsFunc(probe.Programs, func(p probes.Program) bool { return !p.Optional })
+	for _, program := range probe.Programs {
+		if required && program.Optional {
+			continue
+		}
+		for _, site := range program.Sites {
+			if has(site.Func) {
 				return true
 			}
 		}
@@ -119,10 +137,10 @@ func linked(b *process.Binary, probe probes.Probe) bool {
 }
 
 // place finds the points of a program: those of the first site that the binary has.
-func place(b *process.Binary, program probes.Program) ([]Point, error) {
+func place(b *process.Binary, program probes.Program, named map[string][]process.Function) ([]Point, error) {
 	var errs []error
 	for _, site := range program.Sites {
-		functions, err := find(b, site)
+		functions, err := find(b, site, named[site.Func])
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -139,9 +157,8 @@ func place(b *process.Binary, program probes.Program) ([]Point, error) {
 	return nil, errors.Join(errs...)
 }
 
-// find returns the functions of a site.
-func find(b *process.Binary, site probes.Site) ([]process.Function, error) {
-	all := b.Functions(site.Func)[site.Func]
+// find returns the functions of a site, of all that have its name.
+func find(b *process.Binary, site probes.Site, all []process.Function) ([]process.Function, error) {
 	if len(all) == 0 {
 		if b.InlinedOnly(site.Func) {
 			return nil, fmt.Errorf("%s is inlined wherever it is called", site.Func)
@@ -221,7 +238,7 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 		p, err := code.AtCall(site.At)
 		return []process.Point{p}, err
 	case site.Return:
-		return code.Returns(site.Results)
+		return code.Exits(site.Results, 1, site.Success...)
 	}
 	p, err := code.Entry()
 	return []process.Point{p}, err

@@ -145,6 +145,17 @@ func TestNotLinked(t *testing.T) {
 	}
 }
 
+// TestOnlyOptionalIsNotLinked: a client may have a part of the server, which is no reason to complain about the rest.
+func TestOnlyOptionalIsNotLinked(t *testing.T) {
+	p := Make(open(t, "testdata/plain", testenv.BuildSpec{}), probes.Probe{Name: "it", Programs: []probes.Program{
+		{Name: "required", Sites: []probes.Site{{Func: "main.none"}}},
+		{Name: "optional", Optional: true, Sites: []probes.Site{{Func: "main.main"}}},
+	}})
+	if !errors.Is(p.Err, ErrNotLinked) {
+		t.Error(p.Err)
+	}
+}
+
 // TestReasons: what a binary lacks is said, by name.
 func TestReasons(t *testing.T) {
 	program := func(sites ...probes.Site) probes.Program { return probes.Program{Name: "it", Sites: sites} }

@@ -17,6 +17,7 @@ import (
 type Canonical struct {
 	Known      map[string]string // hex ID → name, for IDs that the test chose
 	ServerPort string            // the target's port, written SERVER
+	Ports      map[string]string // further ports, and what is written for them
 	names      map[string]string
 	count      map[byte]int
 }
@@ -91,8 +92,20 @@ func (c *Canonical) attributes(b *strings.Builder, indent string, list []*common
 		case k == "server.port" && v == c.ServerPort && v != "":
 			v = "SERVER"
 		}
+		v = c.withoutPorts(v)
 		fmt.Fprintf(b, "%s%s = %s\n", indent, k, v)
 	}
+}
+
+// withoutPorts writes words for ports, also within a URL.
+func (c *Canonical) withoutPorts(v string) string {
+	for port, word := range c.Ports {
+		if v == port {
+			return word
+		}
+		v = strings.ReplaceAll(strings.ReplaceAll(v, ":"+port, ":"+word), "%3A"+port, "%3A"+word)
+	}
+	return v
 }
 
 // Attributes returns a list of attributes as a map of text: strings quoted, so that a number and its digits differ.

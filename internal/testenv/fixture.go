@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -18,12 +19,21 @@ import (
 type BuildSpec struct {
 	Dir      string // source directory of a main package that is a module of its own
 	Go       string // version of the toolchain: "1.26.8"; empty: the one that runs the tests
-	XNet     string // version of golang.org/x/net: built with Dir's xnet-VERSION.mod and the tag xnet; empty: without
 	Arch     string // GOARCH; empty: this machine's
 	Stripped bool   // -trimpath -ldflags "-s -w": neither symbols nor DWARF
 	PIE      bool   // -buildmode=pie
 	External bool   // cgo and the system's linker
+	Trimpath bool   // -trimpath: what Stripped implies, for the same code with symbols and DWARF
+
+	ModFile     string // -modfile: another go.mod in Dir, with other versions of libraries
+	Tags        string // -tags
+	Mode        string // -buildmode if neither an executable nor PIE: "c-shared"
+	LinkerFlags string // further -ldflags: "-extldflags=-static-pie"
+	Experiment  string // GOEXPERIMENT
 }
+
+// unsafeInName is what String leaves out of linker flags.
+var unsafeInName = regexp.MustCompile(`[^A-Za-z0-9,=-]+`)
 
 // String names the build in test names and paths.
 func (s BuildSpec) String() string {
@@ -31,13 +41,11 @@ func (s BuildSpec) String() string {
 	if s.Go == "" {
 		name = "go"
 	}
-	if s.XNet != "" {
-		name += "-xnet" + s.XNet
-	}
 	for _, o := range []struct {
 		on   bool
 		name string
-	}{{s.Stripped, "stripped"}, {s.PIE, "pie"}, {s.External, "cgo"}, {s.Arch != "", s.Arch}} {
+	}{{s.Stripped, "stripped"}, {s.PIE, "pie"}, {s.External, "cgo"}, {s.Trimpath, "trimpath"}, {s.ModFile != "", s.ModFile}, {s.Tags != "", s.Tags}, {s.Arch != "", s.Arch},
+		{s.Mode != "", s.Mode}, {s.LinkerFlags != "", unsafeInName.ReplaceAllString(s.LinkerFlags, "")}, {s.Experiment != "", s.Experiment}} {
 		if o.on {
 			name += "-" + o.name
 		}
@@ -59,21 +67,35 @@ func Build(t testing.TB, spec BuildSpec) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	abs, err := filepath.Abs(spec.Dir)
-	if err != nil {
+	if spec.Dir, err = filepath.Abs(spec.Dir); err != nil {
 		t.Fatal(err)
 	}
-	bin := filepath.Join(dir, filepath.Base(abs))
-	err = withLock(dir+".lock", func() error {
-		if _, err := os.Stat(bin); err == nil {
-			return nil
-		}
-		return spec.build(bin)
-	})
-	if err != nil {
+	bin := filepath.Join(dir, filepath.Base(spec.Dir))
+	if err := spec.have(bin); err != nil {
 		t.Fatal(err)
 	}
 	return bin
+}
+
+// have makes the program be at bin: built here, or by whom BuildsVariable names.
+func (s BuildSpec) have(bin string) error {
+	if _, err := os.Stat(bin); err == nil {
+		return nil
+	}
+	if requests := os.Getenv(BuildsVariable); requests != "" {
+		return requestBuild(requests, buildRequest{Spec: s, Path: bin})
+	}
+	return s.buildOnce(bin)
+}
+
+// buildOnce builds the program unless another process did meanwhile.
+func (s BuildSpec) buildOnce(bin string) error {
+	return withLock(filepath.Dir(bin)+".lock", func() error {
+		if _, err := os.Stat(bin); err == nil {
+			return nil
+		}
+		return s.build(bin)
+	})
 }
 
 // build compiles to a temporary name and renames, so that an interrupted build leaves nothing that looks finished.
@@ -92,18 +114,29 @@ func (s BuildSpec) build(bin string) error {
 func (s BuildSpec) flags() []string {
 	var flags []string
 	ldflags := []string{}
-	if s.XNet != "" {
-		flags = append(flags, "-modfile=xnet-"+s.XNet+".mod", "-tags=xnet")
+	if s.Stripped || s.Trimpath {
+		flags = append(flags, "-trimpath")
 	}
 	if s.Stripped {
-		flags = append(flags, "-trimpath")
 		ldflags = append(ldflags, "-s", "-w")
 	}
 	if s.PIE {
 		flags = append(flags, "-buildmode=pie")
 	}
+	if s.ModFile != "" {
+		flags = append(flags, "-modfile="+s.ModFile)
+	}
+	if s.Tags != "" {
+		flags = append(flags, "-tags="+s.Tags)
+	}
+	if s.Mode != "" {
+		flags = append(flags, "-buildmode="+s.Mode)
+	}
 	if s.External {
 		ldflags = append(ldflags, "-linkmode=external")
+	}
+	if s.LinkerFlags != "" {
+		ldflags = append(ldflags, s.LinkerFlags)
 	}
 	if len(ldflags) > 0 {
 		flags = append(flags, "-ldflags="+strings.Join(ldflags, " "))
@@ -121,6 +154,9 @@ func (s BuildSpec) env() []string {
 	}
 	if s.Arch != "" {
 		env = append(env, "GOARCH="+s.Arch)
+	}
+	if s.Experiment != "" {
+		env = append(env, "GOEXPERIMENT="+s.Experiment)
 	}
 	return env
 }

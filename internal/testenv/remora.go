@@ -89,7 +89,11 @@ func LaunchAgent(t testing.TB, o AgentOptions) *Agent {
 	a := &Agent{listen: FreeAddr(t), done: make(chan struct{})}
 	args := append(append(o.Wrap, Remora(t), "agent", "--listen", a.listen), o.Args...)
 	a.cmd = exec.Command(args[0], args[1:]...)
-	a.cmd.Env = append(cleanEnv(), "OTEL_BSP_SCHEDULE_DELAY=100")
+	a.cmd.Env = append(cleanEnv(),
+		milliseconds("OTEL_BSP_SCHEDULE_DELAY", 100*time.Millisecond),
+		// The defaults, but for machines that need patience: what times out is sent again, and there twice.
+		milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT", 10*time.Second),
+		milliseconds("OTEL_BSP_EXPORT_TIMEOUT", 30*time.Second))
 	if o.Sink != nil {
 		a.cmd.Env = append(a.cmd.Env, "OTEL_EXPORTER_OTLP_ENDPOINT="+o.Sink.URL())
 	} else {
@@ -109,6 +113,11 @@ func LaunchAgent(t testing.TB, o AgentOptions) *Agent {
 		}
 	})
 	return a
+}
+
+// milliseconds sets a variable to a time (see Patient).
+func milliseconds(name string, d time.Duration) string {
+	return fmt.Sprintf("%s=%d", name, Patient(d).Milliseconds())
 }
 
 // cleanEnv is this process's environment without what would configure the agent.
@@ -168,8 +177,8 @@ func (a *Agent) WaitExit(t testing.TB, timeout time.Duration) int {
 	t.Helper()
 	select {
 	case <-a.done:
-	case <-time.After(timeout):
-		t.Fatalf("agent did not end within %v:\n%s", timeout, a.Output())
+	case <-time.After(Patient(timeout)):
+		t.Fatalf("agent did not end within %v:\n%s", Patient(timeout), a.Output())
 	}
 	return a.ExitCode()
 }
@@ -192,8 +201,8 @@ func (a *Agent) Stop(t testing.TB) int {
 	}
 	select {
 	case <-a.done:
-	case <-time.After(20 * time.Second):
-		t.Errorf("agent did not end within 20 s of SIGTERM")
+	case <-time.After(Patient(20 * time.Second)):
+		t.Errorf("agent did not end within %v of SIGTERM", Patient(20*time.Second))
 		a.cmd.Process.Kill()
 		<-a.done
 	}

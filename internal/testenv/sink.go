@@ -103,11 +103,11 @@ func (s *Sink) Len() int {
 	return len(s.spans)
 }
 
-// Wait returns the spans as soon as there are n. After timeout it fails the test, and returns what there is.
+// Wait returns the spans as soon as there are n. After timeout (see Patient) it fails the test, and returns what there is.
 func (s *Sink) Wait(t testing.TB, n int, timeout time.Duration) []Span {
 	t.Helper()
 	if !Within(timeout, func() bool { return s.Len() >= n }) {
-		t.Errorf("got %d spans within %v, want %d", s.Len(), timeout, n)
+		t.Errorf("got %d spans within %v, want %d", s.Len(), Patient(timeout), n)
 	}
 	return s.Spans()
 }

@@ -13,14 +13,6 @@ import (
 	"time"
 )
 
-// RequireRoot skips a test that needs what only root may do: load BPF programs and attach them.
-func RequireRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: loads BPF programs")
-	}
-}
-
 // findRoot returns the directory of the module: the nearest one at or above the working directory with a go.mod and internal.
 func findRoot() (string, error) {
 	dir, err := os.Getwd()
@@ -48,17 +40,17 @@ func FreeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Eventually polls until ok says yes, and fails the test with what when it did not within timeout.
+// Eventually polls until ok says yes, and fails the test with what when it did not within timeout (see Patient).
 func Eventually(t testing.TB, timeout time.Duration, what string, ok func() bool) {
 	t.Helper()
 	if !Within(timeout, ok) {
-		t.Fatalf("not within %v: %s", timeout, what)
+		t.Fatalf("not within %v: %s", Patient(timeout), what)
 	}
 }
 
-// Within polls until ok says yes, for at most timeout, and says whether it did.
+// Within polls until ok says yes, for at most timeout (see Patient), and says whether it did.
 func Within(timeout time.Duration, ok func() bool) bool {
-	for end := time.Now().Add(timeout); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(Patient(timeout)); ; time.Sleep(Patient(10 * time.Millisecond)) { // polling slows down what it waits for
 		if ok() {
 			return true
 		}

@@ -31,7 +31,9 @@ func Client() probes.Probe {
 			{Name: clientProgWriteHeader, Injects: true, Optional: true, Sites: []probes.Site{
 				{Func: "net/http.(*Request).write", At: "net/http.Header.writeSubset"},
 			}},
-			{Name: clientProgRoundTripReturn, Sites: []probes.Site{{Func: "net/http.(*Transport).roundTrip", Return: true, Results: 2}}},
+			{Name: clientProgRoundTripReturn, Sites: []probes.Site{
+				{Func: "net/http.(*Transport).roundTrip", Return: true, Results: 2, Success: []string{"net/http.(*persistConn).roundTrip"}},
+			}},
 		},
 		Constants: append(callConstants(old, now), probes.Constant{
 			Name: clientVarBufioWriterItabs, Of: probes.Itabs{Interface: "io.Writer", Concrete: []string{"*bufio.Writer"}}, Optional: true,

@@ -29,6 +29,8 @@ __noinline int write_lines(__u32 target, __u64 goroutine, __u64 addr)
 	barrier_var(state);
 	if (!state || state > TRACE_STATE_MAX)
 		return n;
+	barrier_var(state);
+	state = between_1_and(TRACE_STATE_MAX, state);
 	const __u8 name[TRACE_STATE_NAME] = "Tracestate: ";
 	if (bpf_probe_write_user((void *)addr + n, name, sizeof(name)))
 		return 0;

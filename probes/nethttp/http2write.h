@@ -112,12 +112,15 @@ __noinline int write_fields(__u32 target, __u64 goroutine, __u64 addr)
 	barrier_var(state);
 	if (!state || state > TRACE_STATE_MAX)
 		return n;
+	barrier_var(state);
+	state = between_1_and(TRACE_STATE_MAX, state);
 	if (bpf_probe_write_user((void *)addr + n, name, TRACE_STATE_FIELD))
 		return 0;
 	n += TRACE_STATE_FIELD;
 	__u64 width = put_length(name, state);
 	barrier_var(width);
-	if (width > 3 || bpf_probe_write_user((void *)addr + n, name, width))
+	width = between_1_and(4, width);
+	if (bpf_probe_write_user((void *)addr + n, name, width))
 		return 0;
 	n += width;
 	if (bpf_probe_write_user((void *)addr + n, c->event.text.data, state)) // it comes first in the text

@@ -166,7 +166,7 @@ static __always_inline void announce(struct span_key *key, struct http_call *c)
 	if (other) {
 		struct span_key theirs = { .target = key->target, .role = ROLE_CLIENT, .goroutine = other->goroutine };
 		struct http_call *call = find_call(&theirs);
-		if (!other->goroutine || (other->goroutine != key->goroutine && call && call->work.header == k.header)) {
+		if ((!other->goroutine && other->users) || (other->goroutine != key->goroutine && call && call->work.header == k.header)) {
 			__sync_fetch_and_add(&other->users, 1);
 			other->goroutine = 0;
 			return;
@@ -181,8 +181,12 @@ static __always_inline void withdraw(struct span_key *key, struct http_call *c)
 	struct header_owner *owner = k.header ? bpf_map_lookup_elem(&calls_by_header, &k) : NULL;
 
 	c->work.header = 0;
-	if (owner && (owner->users <= 1 || __sync_fetch_and_add(&owner->users, -1) <= 1))
+	if (!owner)
+		return;
+	if (owner->users <= 1)
 		bpf_map_delete_elem(&calls_by_header, &k);
+	else
+		__sync_fetch_and_add(&owner->users, -1);
 }
 
 // depth_of is how much of the goroutine's stack is in use: it stays the same when the stack is moved.

@@ -254,20 +254,20 @@ func (b behaviour) send(target *testenv.Target) (testenv.Window, error) {
 		return testenv.Window{}, err
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(testenv.Patient(10 * time.Second)))
 	w := testenv.Window{From: time.Now()}
 	if _, err := io.WriteString(conn, b.raw); err != nil {
 		return w, fmt.Errorf("send: %w", err)
 	}
 	if b.hangup {
-		time.Sleep(20 * time.Millisecond) // leave only when the handler runs
+		time.Sleep(testenv.Patient(20 * time.Millisecond)) // leave only when the handler runs
 	} else if _, err := io.Copy(io.Discard, conn); err != nil && !strings.Contains(err.Error(), "reset") {
 		return w, fmt.Errorf("read the answer: %w", err)
 	}
 	conn.Close()
-	time.Sleep(10 * time.Millisecond) // a handler may end behind its answer
+	time.Sleep(testenv.Patient(10 * time.Millisecond)) // a handler may end behind its answer
 	w.To = time.Now()
-	time.Sleep(10 * time.Millisecond) // well apart from the next one
+	time.Sleep(testenv.Patient(10 * time.Millisecond)) // well apart from the next one
 	return w, nil
 }
 

@@ -28,7 +28,7 @@ func traced(t *testing.T, spec testenv.BuildSpec) (*testenv.Target, *testenv.Age
 // load sends n requests for each of conns keep-alive connections; a panicking handler ends its connection, which is opened anew.
 func load(t *testing.T, target *testenv.Target, path string, conns, n int) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns}, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns}, Timeout: testenv.Patient(20 * time.Second)}
 	defer client.CloseIdleConnections()
 	var group sync.WaitGroup
 	for c := 0; c < conns; c++ {

@@ -1,15 +1,25 @@
-// Target is the server of the benchmark: it answers "ok", so that what a probe adds is a large part of a request.
+// Target is the program of the benchmark. It serves HTTP/1 and HTTP/2 without TLS and answers "ok", so that what a probe adds is a large
+// part of a request. With -call it asks a server instead, from many goroutines, without end.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"time"
 )
 
 func main() {
+	url := flag.String("call", "", "ask this URL instead of serving")
+	conns := flag.Int("conns", 32, "goroutines that ask")
+	flag.Parse()
+	if *url != "" {
+		fmt.Println("listening nowhere")
+		call(*url, *conns)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
@@ -17,5 +27,28 @@ func main() {
 	fmt.Println("listening", l.Addr())
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
-	log.Fatal(http.Serve(l, mux))
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Handler: mux, Protocols: &protocols}
+	log.Fatal(server.Serve(l))
+}
+
+// call asks url from n goroutines. It does not return.
+func call(url string, n int) {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}}
+	for range n {
+		go func() {
+			for {
+				resp, err := client.Get(url)
+				if err != nil {
+					time.Sleep(time.Millisecond) // the server has left
+					continue
+				}
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+		}()
+	}
+	select {}
 }

@@ -56,8 +56,8 @@ func TestDoctor(t *testing.T) {
 	if lockedDown(t) {
 		want["user writes"] = false
 	}
-	if runtime.GOARCH != "amd64" {
-		delete(want, "register writes") // known of amd64 only
+	if runtime.GOARCH != "amd64" || here == (version{6, 18}) {
+		delete(want, "register writes") // known of amd64 only; Debian's 6.18.15 has them, a 6.18.44 of another configuration has not
 	}
 	for _, c := range checks {
 		if _, ok := want[c.Name]; ok {

@@ -8,7 +8,7 @@ import (
 )
 
 // goVersions are those of the fixtures.
-func goVersions() []string { return []string{"1.18.10", "1.21.13", "1.24.13", "1.26.8", "1.27.4"} }
+func goVersions() []string { return []string{"1.18.10", "1.21.13", "1.24.13", "1.27.4"} }
 
 func newest() string { return goVersions()[len(goVersions())-1] }
 

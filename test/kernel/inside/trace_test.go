@@ -11,10 +11,10 @@ import (
 	"github.com/remora-agent/remora/internal/testenv"
 )
 
-// TestEveryRequestIsASpan: 200 requests from 10 connections, with each Go version.
+// TestEveryRequestIsASpan: 200 requests from 10 connections, with the oldest and the newest Go.
 func TestEveryRequestIsASpan(t *testing.T) {
 	testenv.RequireRoot(t)
-	for _, v := range goVersions() {
+	for _, v := range []string{goVersions()[0], newest()} {
 		t.Run("go"+v, func(t *testing.T) {
 			target, sink := testenv.StartTarget(t, fixture(t, v), nil), testenv.NewSink(t)
 			agent := attach(t, target, sink)
@@ -28,22 +28,23 @@ func TestEveryRequestIsASpan(t *testing.T) {
 	}
 }
 
-// TestAgentsComeAndGo: a server is traced by ten agents one after the other, and serves on when the last is killed.
+// TestAgentsComeAndGo: a server is traced by several agents one after the other, and serves on when the last is killed.
 func TestAgentsComeAndGo(t *testing.T) {
 	testenv.RequireRoot(t)
 	target, sink := testenv.StartTarget(t, fixture(t, newest()), nil), testenv.NewSink(t)
+	const agents = 4
 	started := time.Now()
-	for i := 1; i <= 10; i++ {
+	for i := 1; i <= agents; i++ {
 		agent := attach(t, target, sink)
 		requests(t, target, 1, 1)
 		sink.Wait(t, i, 10*time.Second)
 		stop(t, agent)
 	}
-	t.Logf("10 agents came and went in %v", time.Since(started).Round(time.Millisecond))
+	t.Logf("%d agents came and went in %v", agents, time.Since(started).Round(time.Millisecond))
 
 	attach(t, target, sink).Kill(t)
 	requests(t, target, 2, 10)
-	checkSpans(t, sink.Spans(), 10)
+	checkSpans(t, sink.Spans(), agents)
 	if target.Exited() {
 		t.Errorf("target is gone:\n%s", target.Output())
 	}
@@ -67,7 +68,7 @@ func stop(t *testing.T, agent *testenv.Agent) {
 // requests sends n requests on each of conns connections; all must be answered.
 func requests(t *testing.T, target *testenv.Target, conns, n int) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns}, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns}, Timeout: testenv.Patient(20 * time.Second)}
 	defer client.CloseIdleConnections()
 	var group sync.WaitGroup
 	for range conns {

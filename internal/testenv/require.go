@@ -1,0 +1,30 @@
+package testenv
+
+import (
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/remora-agent/remora/bpf"
+)
+
+// RequireRoot skips a test that needs what only root may do: load BPF programs and attach them.
+func RequireRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: loads BPF programs")
+	}
+}
+
+// RequireUserWrites skips a test that needs BPF programs that write to the target's memory: without root, and where this
+// kernel refuses it (lockdown). The virtual machines of test/kernel run these tests.
+func RequireUserWrites(t testing.TB) {
+	t.Helper()
+	RequireRoot(t)
+	if err := userWrites(); err != nil {
+		t.Skipf("needs writes to the target's memory (make test-kernel runs it in a virtual machine): %v", err)
+	}
+}
+
+// userWrites asks the kernel once per test process.
+var userWrites = sync.OnceValue(func() error { return bpf.Probe().UserWrites() })

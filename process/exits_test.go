@@ -1,0 +1,118 @@
+package process
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestExits: the check of the callee's error stands for the returns that only its success leads to.
+func TestExits(t *testing.T) {
+	const checked, ret = "check of the error behind the call", "RET itself: a call comes right before it"
+	results := []Location{reg(0, amd64AX), reg(1, amd64BX)}
+	whole := func(addr uint64) Point { return Point{Addr: addr, Asm: "RET", Why: ret, Results: results} }
+	for _, tt := range []struct {
+		name, code string
+		want       []Point
+	}{
+		{"success jumps", `
+			e8 fb 0f 00 00 ; 1000 CALL 2000
+			48 85 db       ; 1005 TESTQ BX, BX
+			74 08          ; 1008 JE 1012
+			e8 f1 1f 00 00 ; 100a CALL 3000
+			c3             ; 100f RET
+			90 90          ; 1010 NOP, NOP
+			e8 e9 1f 00 00 ; 1012 CALL 3000
+			c3             ; 1017 RET`,
+			[]Point{
+				{Addr: 0x1008, Asm: "JE 0x1012", Cost: Emulated, When: Taken, CC: 4, Why: checked, Results: results},
+				whole(0x100f),
+			}},
+		{"failure jumps", `
+			e8 fb 0f 00 00 ; 1000 CALL 2000
+			48 85 db       ; 1005 TESTQ BX, BX
+			75 08          ; 1008 JNE 1012
+			e8 f1 1f 00 00 ; 100a CALL 3000
+			c3             ; 100f RET
+			90 90          ; 1010 NOP, NOP
+			e8 e9 1f 00 00 ; 1012 CALL 3000
+			c3             ; 1017 RET`,
+			[]Point{
+				{Addr: 0x1008, Asm: "JNE 0x1012", Cost: Emulated, When: NotTaken, CC: 5, Why: checked, Results: results},
+				whole(0x1017),
+			}},
+		{"another call joins", `
+			48 85 c0       ; 1000 TESTQ AX, AX
+			74 05          ; 1003 JE 100a
+			ff d1          ; 1005 CALL CX
+			90             ; 1007 NOP
+			eb 05          ; 1008 JMP 100f
+			e8 f1 0f 00 00 ; 100a CALL 2000
+			48 85 db       ; 100f TESTQ BX, BX
+			74 06          ; 1012 JE 101a
+			e8 e7 1f 00 00 ; 1014 CALL 3000
+			c3             ; 1019 RET
+			e8 e1 1f 00 00 ; 101a CALL 3000
+			c3             ; 101f RET`,
+			[]Point{
+				{Addr: 0x1012, Asm: "JE 0x101a", Cost: Emulated, When: Taken, CC: 4, Why: checked, Results: results},
+				whole(0x1019),
+			}},
+		{"something else joins", `
+			48 85 c0       ; 1000 TESTQ AX, AX
+			74 08          ; 1003 JE 100d
+			48 89 cb       ; 1005 MOVQ CX, BX
+			eb 08          ; 1008 JMP 1012
+			90 90 90       ; 100a NOP
+			e8 ee 0f 00 00 ; 100d CALL 2000
+			48 85 db       ; 1012 TESTQ BX, BX
+			74 06          ; 1015 JE 101d
+			e8 e4 1f 00 00 ; 1017 CALL 3000
+			c3             ; 101c RET
+			e8 de 1f 00 00 ; 101d CALL 3000
+			c3             ; 1022 RET`,
+			[]Point{whole(0x101c), whole(0x1022)}},
+		{"another word is checked", `
+			e8 fb 0f 00 00 ; 1000 CALL 2000
+			48 85 c0       ; 1005 TESTQ AX, AX
+			74 06          ; 1008 JE 1010
+			e8 f1 1f 00 00 ; 100a CALL 3000
+			c3             ; 100f RET
+			e8 eb 1f 00 00 ; 1010 CALL 3000
+			c3             ; 1015 RET`,
+			[]Point{whole(0x100f), whole(0x1015)}},
+		{"success and failure return together", `
+			e8 fb 0f 00 00 ; 1000 CALL 2000
+			48 85 db       ; 1005 TESTQ BX, BX
+			74 05          ; 1008 JE 100f
+			e8 f1 1f 00 00 ; 100a CALL 3000
+			e8 ec 1f 00 00 ; 100f CALL 3000
+			c3             ; 1014 RET`,
+			[]Point{
+				{Addr: 0x1008, Asm: "JE 0x100f", Cost: Emulated, When: Taken, CC: 4, Why: checked, Results: results},
+				whole(0x1014),
+			}},
+		{"a result is gone", `
+			e8 fb 0f 00 00 ; 1000 CALL 2000
+			31 c0          ; 1005 XORL AX, AX
+			48 85 db       ; 1007 TESTQ BX, BX
+			74 06          ; 100a JE 1012
+			e8 ef 1f 00 00 ; 100c CALL 3000
+			c3             ; 1011 RET
+			e8 e9 1f 00 00 ; 1012 CALL 3000
+			c3             ; 1017 RET`,
+			[]Point{whole(0x1011), whole(0x1017)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := assembled(t, "amd64", tt.code)
+			points, err := c.Exits(2, 1, "callee")
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, c, points...)
+			if diff := cmp.Diff(tt.want, points, withoutBytes); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,83 @@
+package kernel
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// suite is a package of tests that runs inside, built for one architecture.
+type suite struct {
+	name, dir, arch string
+	endToEnd        bool
+	tests, remora   string // programs
+}
+
+// build builds all suites, without cgo, and the remora that they test.
+func build(t *testing.T) []suite {
+	t.Helper()
+	bin := t.TempDir()
+	var suites []suite
+	for _, arch := range []string{"amd64", "arm64"} {
+		remora := filepath.Join(bin, "remora-"+arch)
+		goCommand(t, arch, "build", "-trimpath", "-o", remora, "../../cmd/remora")
+		for _, s := range []suite{{name: "inside", dir: "inside"}, {name: "e2e", dir: "../e2e", endToEnd: true}} {
+			if s.endToEnd && arch != "amd64" {
+				continue // no such machine
+			}
+			dir, err := filepath.Abs(s.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tests := filepath.Join(bin, s.name+"-"+arch)
+			goCommand(t, arch, "test", "-c", "-trimpath", "-o", tests, "./"+s.dir)
+			s.dir, s.arch, s.tests, s.remora = dir, arch, tests, remora
+			suites = append(suites, s)
+		}
+	}
+	return suites
+}
+
+func goCommand(t *testing.T, arch string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %v: %v\n%s", args, err, out)
+	}
+}
+
+// omission is tests, as `go test -skip` takes them, that do not run inside.
+type omission struct{ tests, reason string }
+
+// leftOut is what of a suite does not run under a kernel. All else does, whatever is added to the suite.
+func (s suite) leftOut(m machine) []omission {
+	switch {
+	case s.endToEnd:
+		return []omission{
+			{`^TestVersionAndHelp$`, "asks nothing of the kernel: ran outside"},
+			{`^TestWrongUse$`, "asks nothing of the kernel: ran outside"},
+			{`^TestInspect(Refuses|Damaged)?$`, "reads files only: ran outside"},
+			{`^TestHTTPServer$/(^go[0-9.]+$|pie|cgo)`, "differs in symbols and linking, not for the kernel: ran outside"},
+			{`^TestHTTPServer$/^go1\.(21|24|26)\.`, "the oldest and the newest Go run here: the others ran outside, and TestVerifier loads their programs"},
+		}
+	case m.endToEnd:
+		return []omission{{`^TestEveryRequestIsASpan$`, "test/e2e does it here with more requests"}}
+	}
+	return nil
+}
+
+// selection is the test program's flags.
+func (s suite) selection(m machine) []string {
+	var skip []string
+	for _, l := range s.leftOut(m) {
+		skip = append(skip, l.tests)
+	}
+	flags := []string{"-test.run=" + *only}
+	if len(skip) > 0 {
+		flags = append(flags, "-test.skip="+strings.Join(skip, "|"))
+	}
+	return flags
+}
