@@ -147,7 +147,7 @@ func (c clientCall) make(t *testing.T, target *testenv.Target, sink *testenv.Sin
 	if len(spans) != want {
 		t.Errorf("%s: %d spans, want %d", c.name, len(spans), want)
 	}
-	canon := canonical(target)
+	canon := canonical(target.Addr("plain"))
 	canon.Ports = u.ports()
 	for i, s := range spans {
 		if err := w.CheckTimes(s); err != nil {
