@@ -15,13 +15,17 @@ import (
 	"github.com/remora-agent/remora/internal/testenv"
 	"github.com/remora-agent/remora/probes"
 	"github.com/remora-agent/remora/probes/all"
+	"github.com/remora-agent/remora/probes/nethttp"
 	"github.com/remora-agent/remora/process"
 )
 
 // update says whether to write docs/verifier-cost.md; testenv defines the flag for golden files.
 func update() bool { return flag.Lookup("update").Value.String() == "true" }
 
-const fixture = "../test/e2e/testdata/httpserver"
+const (
+	fixture     = "../test/e2e/testdata/httpserver"
+	xnetFixture = "../test/e2e/testdata/xnet" // with golang.org/x/net/http2, servers and clients
+)
 
 // variant is one way in which programs are loaded and attached.
 type variant struct {
@@ -82,6 +86,16 @@ func load(t *testing.T, r *bpf.Runtime, index int, p plan.Plan) *bpf.Programs {
 	return programs
 }
 
+// linking returns the build with a Go version that has what the probe is for, false if there is none.
+func linking(probe probes.Probe, version string) (testenv.BuildSpec, bool) {
+	spec := testenv.BuildSpec{Dir: xnetFixture, Go: version, Stripped: true}
+	if probe.Name == nethttp.HTTP2ServerWrapper().Name {
+		spec.ModFile = "wrapped.mod"
+		return spec, version == "1.27.4"
+	}
+	return spec, true
+}
+
 // row is a line of docs/verifier-cost.md.
 type row struct {
 	probe, program string
@@ -100,10 +114,11 @@ func TestVerifier(t *testing.T) {
 	var rows []*row
 	for index, probe := range all.Probes() {
 		for _, version := range versions {
-			if probe.Library == "golang.org/x/net/http2" {
-				continue // not linked; test/kernel loads it
+			spec, ok := linking(probe, version)
+			if !ok {
+				continue
 			}
-			p := makePlan(t, testenv.Build(t, testenv.BuildSpec{Dir: fixture, Go: version, Stripped: true}), probe)
+			p := makePlan(t, testenv.Build(t, spec), probe)
 			for _, v := range variants {
 				t.Run(probe.Name+" "+version+" "+v.name, func(t *testing.T) {
 					v.available(t, kernel)

@@ -17,8 +17,7 @@ import (
 // golang.org/x/net/http2/h2c gets it twice, and so there are two spans: that of the HTTP/1.1 request ends with its connection.
 func TestH2CUpgrade(t *testing.T) {
 	testenv.RequireRoot(t)
-	for _, spec := range xnetSpecs {
-		spec.Stripped = true
+	for i, spec := range strippedXNet() {
 		t.Run(spec.String(), func(t *testing.T) {
 			target, _, sink := traced(t, spec)
 			addr := target.Addr("h2c")
@@ -29,7 +28,11 @@ func TestH2CUpgrade(t *testing.T) {
 			time.Sleep(10 * time.Millisecond) // the connection's goroutine ends behind the connection
 			w.To = time.Now()
 			sections := collect(t, sink, []exchange{{"upgrade", w, 2}}, addr)
-			testenv.Golden(t, "testdata/h2cupgrade.golden", "", sections)
+			compare := testenv.CompareGolden
+			if i == 0 { // the others make no difference, so they must not write one down
+				compare = testenv.Golden
+			}
+			compare(t, "testdata/h2cupgrade.golden", "", sections)
 		})
 	}
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +26,16 @@ var xnetSpecs = []testenv.BuildSpec{
 	withXNet("1.27.4", "0.62.0"),
 }
 
+// strippedXNet returns xnetSpecs stripped, the newest first: -update compares the others with it.
+func strippedXNet() []testenv.BuildSpec {
+	specs := slices.Clone(xnetSpecs)
+	slices.Reverse(specs)
+	for i := range specs {
+		specs[i].Stripped = true
+	}
+	return specs
+}
+
 // http2Listener is a way in which the fixture serves HTTP/2.
 type http2Listener struct {
 	name, scheme string
@@ -37,14 +48,9 @@ var http2Listeners = []http2Listener{{"h2", "https", 0}, {"configured", "https",
 // and golang.org/x/net's server, with TLS and without. Where an older Go itself behaves otherwise, testdata/http2.go1.N.golden says how.
 func TestHTTP2Server(t *testing.T) {
 	testenv.RequireRoot(t)
-	var specs []testenv.BuildSpec
-	for i := len(xnetSpecs) - 1; i >= 0; i-- { // the newest first: -update compares the others with it
-		spec := xnetSpecs[i]
-		spec.Stripped = true
-		specs = append(specs, spec)
-	}
-	pie, external := specs[0], xnetSpecs[len(xnetSpecs)-1]
-	pie.PIE, external.External = true, true
+	specs := strippedXNet()
+	pie, external := specs[0], specs[0]
+	pie.PIE, external.External, external.Stripped = true, true, false
 	for _, spec := range append(specs, pie, external) {
 		t.Run(spec.String(), func(t *testing.T) { testHTTP2Behaviours(t, spec) })
 	}

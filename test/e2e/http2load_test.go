@@ -19,11 +19,10 @@ import (
 // TestEveryStreamIsASpan: 1,000 requests, 250 at once on each of 4 connections; then nothing of them is left.
 func TestEveryStreamIsASpan(t *testing.T) {
 	testenv.RequireRoot(t)
-	for _, spec := range xnetSpecs {
+	for _, spec := range strippedXNet() {
 		if minorOf(spec.Go) < 26 {
 			continue
 		}
-		spec.Stripped = true
 		for _, l := range http2Listeners {
 			t.Run(spec.String()+"/"+l.name, func(t *testing.T) { testStreams(t, spec, l) })
 		}

@@ -30,6 +30,7 @@ func main() {
 	delay := flag.Duration("delay", 0, "time before it serves")
 	flag.Parse()
 	time.Sleep(*delay)
+	touchPanicText()
 
 	mux := routes()
 	serve("plain", listen("tcp", *addr), mux)
