@@ -15,13 +15,17 @@ import (
 	"github.com/remora-agent/remora/internal/testenv"
 	"github.com/remora-agent/remora/probes"
 	"github.com/remora-agent/remora/probes/all"
+	"github.com/remora-agent/remora/probes/nethttp"
 	"github.com/remora-agent/remora/process"
 )
 
 // update says whether to write docs/verifier-cost.md; testenv defines the flag for golden files.
 func update() bool { return flag.Lookup("update").Value.String() == "true" }
 
-const fixture = "../test/e2e/testdata/httpserver"
+const (
+	fixture   = "../test/e2e/testdata/httpserver"
+	libraries = "../test/matrix/testdata/libraries" // a program with all that is instrumented
+)
 
 // variant is one way in which programs are loaded and attached.
 type variant struct {
@@ -100,10 +104,14 @@ func TestVerifier(t *testing.T) {
 	var rows []*row
 	for index, probe := range all.Probes() {
 		for _, version := range versions {
-			if probe.Library == "golang.org/x/net/http2" {
-				continue // not linked; test/kernel loads it
+			spec := testenv.BuildSpec{Dir: libraries, Go: version, Stripped: true}
+			if probe.Name == nethttp.HTTP2ServerWrapper().Name {
+				if version != "1.27.4" {
+					continue // there is none before
+				}
+				spec.ModFile = "new.mod"
 			}
-			p := makePlan(t, testenv.Build(t, testenv.BuildSpec{Dir: fixture, Go: version, Stripped: true}), probe)
+			p := makePlan(t, testenv.Build(t, spec), probe)
 			for _, v := range variants {
 				t.Run(probe.Name+" "+version+" "+v.name, func(t *testing.T) {
 					v.available(t, kernel)
