@@ -69,6 +69,8 @@ static __always_inline void begin_request(struct span_key *key, __u64 request, _
 		count_loss(LOSS_READ);
 		return;
 	}
+	if (connection && r->event.proto_major == 2) // "PRI * HTTP/2.0": the connection's preface, of which requests will come
+		return;
 	if (!connection)
 		own_context(key, &r->slot, r->slot.context);
 	else if (!r->slot.context_key)
