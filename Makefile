@@ -56,7 +56,7 @@ test-kernel: ## tests under other kernels, in virtual machines; needs root
 	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)'
 	go test -json -count=1 -timeout 60m -parallel 2 ./test/kernel | go run ./internal/testreport
 
-bench: build ## what tracing costs a server, against the floor; needs root
+bench: build ## what tracing costs servers and a client, against the floor; needs root
 	go run ./internal/bench
 
 demo: build ## a small shop under load, traced; needs root

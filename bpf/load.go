@@ -14,12 +14,13 @@ import (
 
 // Options of the kernel side.
 type Options struct {
-	RingBytes    int  // size of the ring buffer; rounded up to a power of two and a page
-	InFlight     int  // operations that can be under way at once
-	UprobeMulti  bool // the kernel has it and filters by process
-	AttachCookie bool // the kernel has it for uprobes
-	Inject       bool // programs may write trace context into the target's requests
-	Verified     bool // ask the verifier what each program costs it: for Programs.Verified
+	RingBytes    int    // size of the ring buffer; rounded up to a power of two and a page
+	InFlight     int    // operations that can be under way at once
+	UprobeMulti  bool   // the kernel has it and filters by process
+	AttachCookie bool   // the kernel has it for uprobes
+	Inject       bool   // programs may write trace context into the target's requests
+	FailWrite    uint32 // 1 to WriteSteps: this write of each injection fails, for tests
+	Verified     bool   // ask the verifier what each program costs it: for Programs.Verified
 	Sampling     Sampling
 }
 
@@ -129,6 +130,7 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 	}
 	if _, ok := spec.Variables[sharedVarInjectEnabled]; ok {
 		shared[sharedVarInjectEnabled] = boolean(r.opts.Inject)
+		shared[sharedVarFailWrite] = r.opts.FailWrite
 	}
 	for _, values := range []map[string]any{shared, constants} {
 		if err := setConstants(spec, values); err != nil {

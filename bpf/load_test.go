@@ -23,8 +23,8 @@ import (
 func update() bool { return flag.Lookup("update").Value.String() == "true" }
 
 const (
-	fixture     = "../test/e2e/testdata/httpserver"
-	xnetFixture = "../test/e2e/testdata/xnet" // with golang.org/x/net/http2, servers and clients
+	fixture   = "../test/e2e/testdata/httpserver"
+	libraries = "../test/matrix/testdata/libraries" // a program with all that is instrumented
 )
 
 // variant is one way in which programs are loaded and attached.
@@ -86,16 +86,6 @@ func load(t *testing.T, r *bpf.Runtime, index int, p plan.Plan) *bpf.Programs {
 	return programs
 }
 
-// linking returns the build with a Go version that has what the probe is for, false if there is none.
-func linking(probe probes.Probe, version string) (testenv.BuildSpec, bool) {
-	spec := testenv.BuildSpec{Dir: xnetFixture, Go: version, Stripped: true}
-	if probe.Name == nethttp.HTTP2ServerWrapper().Name {
-		spec.ModFile = "wrapped.mod"
-		return spec, version == "1.27.4"
-	}
-	return spec, true
-}
-
 // row is a line of docs/verifier-cost.md.
 type row struct {
 	probe, program string
@@ -114,9 +104,12 @@ func TestVerifier(t *testing.T) {
 	var rows []*row
 	for index, probe := range all.Probes() {
 		for _, version := range versions {
-			spec, ok := linking(probe, version)
-			if !ok {
-				continue
+			spec := testenv.BuildSpec{Dir: libraries, Go: version, Stripped: true}
+			if probe.Name == nethttp.HTTP2ServerWrapper().Name {
+				if version != "1.27.4" {
+					continue // there is none before
+				}
+				spec.ModFile = "new.mod"
 			}
 			p := makePlan(t, testenv.Build(t, spec), probe)
 			for _, v := range variants {

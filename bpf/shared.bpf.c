@@ -20,6 +20,7 @@ const enum context_limits *unused_context_limits __attribute__((unused));
 const struct context_key *unused_context_key __attribute__((unused));
 const struct span_key *unused_span_key __attribute__((unused));
 const enum operation_state *unused_operation_state __attribute__((unused));
+const enum write_step *unused_write_step __attribute__((unused));
 const enum loss *unused_loss __attribute__((unused));
 const enum branch *unused_branch __attribute__((unused));
 const enum place *unused_place __attribute__((unused));

@@ -197,6 +197,21 @@ type sharedSpanKey struct {
 	Goroutine uint64
 }
 
+type sharedWriteStep uint32
+
+const (
+	sharedWriteStepWRITE_CONTEXT      sharedWriteStep = 1
+	sharedWriteStepWRITE_STATE_NAME   sharedWriteStep = 2
+	sharedWriteStepWRITE_STATE_LENGTH sharedWriteStep = 3
+	sharedWriteStepWRITE_STATE        sharedWriteStep = 4
+	sharedWriteStepWRITE_END          sharedWriteStep = 5
+	sharedWriteStepTRY_FRAME_LENGTH   sharedWriteStep = 6
+	sharedWriteStepTRY_COUNT          sharedWriteStep = 7
+	sharedWriteStepWRITE_FRAME_LENGTH sharedWriteStep = 8
+	sharedWriteStepWRITE_COUNT        sharedWriteStep = 9
+	sharedWriteStepWRITE_STEPS        sharedWriteStep = 10
+)
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -213,6 +228,7 @@ const (
 	sharedVarBoundsTypes          = "bounds_types"
 	sharedVarBoundsX              = "bounds_x"
 	sharedVarBoundsY              = "bounds_y"
+	sharedVarFailWrite            = "fail_write"
 	sharedVarG_panic              = "g_panic"
 	sharedVarG_parentGoid         = "g_parent_goid"
 	sharedVarHasAttachCookie      = "has_attach_cookie"
@@ -239,6 +255,7 @@ const (
 	sharedVarUnusedSampling       = "unused_sampling"
 	sharedVarUnusedSpanHead       = "unused_span_head"
 	sharedVarUnusedSpanKey        = "unused_span_key"
+	sharedVarUnusedWriteStep      = "unused_write_step"
 )
 
 // loadShared returns the embedded CollectionSpec for shared.
@@ -307,6 +324,7 @@ type sharedVariableSpecs struct {
 	BoundsTypes          *ebpf.VariableSpec `ebpf:"bounds_types"`
 	BoundsX              *ebpf.VariableSpec `ebpf:"bounds_x"`
 	BoundsY              *ebpf.VariableSpec `ebpf:"bounds_y"`
+	FailWrite            *ebpf.VariableSpec `ebpf:"fail_write"`
 	G_panic              *ebpf.VariableSpec `ebpf:"g_panic"`
 	G_parentGoid         *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	HasAttachCookie      *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
@@ -333,6 +351,7 @@ type sharedVariableSpecs struct {
 	UnusedSampling       *ebpf.VariableSpec `ebpf:"unused_sampling"`
 	UnusedSpanHead       *ebpf.VariableSpec `ebpf:"unused_span_head"`
 	UnusedSpanKey        *ebpf.VariableSpec `ebpf:"unused_span_key"`
+	UnusedWriteStep      *ebpf.VariableSpec `ebpf:"unused_write_step"`
 }
 
 // sharedObjects contains all objects after they have been loaded into the kernel.
@@ -385,6 +404,7 @@ type sharedVariables struct {
 	BoundsTypes          *ebpf.Variable `ebpf:"bounds_types"`
 	BoundsX              *ebpf.Variable `ebpf:"bounds_x"`
 	BoundsY              *ebpf.Variable `ebpf:"bounds_y"`
+	FailWrite            *ebpf.Variable `ebpf:"fail_write"`
 	G_panic              *ebpf.Variable `ebpf:"g_panic"`
 	G_parentGoid         *ebpf.Variable `ebpf:"g_parent_goid"`
 	HasAttachCookie      *ebpf.Variable `ebpf:"has_attach_cookie"`
@@ -411,6 +431,7 @@ type sharedVariables struct {
 	UnusedSampling       *ebpf.Variable `ebpf:"unused_sampling"`
 	UnusedSpanHead       *ebpf.Variable `ebpf:"unused_span_head"`
 	UnusedSpanKey        *ebpf.Variable `ebpf:"unused_span_key"`
+	UnusedWriteStep      *ebpf.Variable `ebpf:"unused_write_step"`
 }
 
 // sharedPrograms contains all programs after they have been loaded into the kernel.

@@ -42,6 +42,9 @@ const (
 	VarBoundsCode   = sharedVarBoundsCode
 )
 
+// WriteSteps is how many writes an injection consists of at most.
+const WriteSteps = uint32(sharedWriteStepWRITE_STEPS) - 1
+
 const operationIdle = uint32(sharedOperationStateOPERATION_IDLE)
 
 // ContextPathEnd is the second step of a path that has only one.

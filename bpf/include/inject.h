@@ -10,6 +10,23 @@
 
 volatile const __u8 inject_enabled; // the kernel lets programs write, and propagation is wanted
 
+// Which write fails, for the tests that show that the target does not mind; 0: none.
+volatile const __u32 fail_write;
+
+// The writes of one injection.
+enum write_step {
+	WRITE_CONTEXT = 1,
+	WRITE_STATE_NAME,
+	WRITE_STATE_LENGTH,
+	WRITE_STATE,
+	WRITE_END,
+	TRY_FRAME_LENGTH,
+	TRY_COUNT,
+	WRITE_FRAME_LENGTH,
+	WRITE_COUNT,
+	WRITE_STEPS,
+};
+
 // The goroutine that writes a request may be another one than the caller's: the two are brought together by the request's
 // header map, which the copies of a request share.
 struct header_key {
@@ -59,10 +76,13 @@ static __always_inline void format_traceparent(__u8 *out, const struct span_head
 // between_1_and says a number's limits in a way that the verifier of Linux 6.1 understands: most is a power of two.
 #define between_1_and(most, n) ((((n) - 1) & ((most) - 1)) + 1)
 
+// write_user writes size bytes to the target. A macro: the helper wants to see the size's limits.
+#define write_user(step, addr, bytes, size) (fail_write == (step) ? false : !bpf_probe_write_user((void *)(addr), bytes, size))
+
 // write_checked writes size bytes to the target and reads them back by way of back, which has room for as many.
-static __always_inline bool write_checked(__u64 addr, const void *bytes, void *back, const __u32 size)
+static __always_inline bool write_checked(enum write_step step, __u64 addr, const void *bytes, void *back, const __u32 size)
 {
-	if (bpf_probe_write_user((void *)addr, bytes, size) || bpf_probe_read_user(back, size, (void *)addr))
+	if (!write_user(step, addr, bytes, size) || bpf_probe_read_user(back, size, (void *)addr))
 		return false;
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < size; i++) {

@@ -112,6 +112,9 @@ func config(exporters, listen string) (agent.Config, error) {
 	if err != nil {
 		return agent.Config{}, err
 	}
+	if cfg.FailWrite, err = failWrite(os.Getenv); err != nil {
+		return agent.Config{}, err
+	}
 	if err := kernel.BPF(); err != nil {
 		return agent.Config{}, err
 	}

@@ -3,9 +3,12 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/remora-agent/remora/bpf"
 )
 
 // propagation says whether trace context shall be written into outgoing requests: REMORA_PROPAGATION (tracecontext or none), else
@@ -31,4 +34,17 @@ func propagation(getenv func(string) string, log *zap.Logger) (bool, error) {
 		}
 	}
 	return slices.Contains(names, "tracecontext"), nil
+}
+
+// failWrite reads REMORA_TEST_FAIL_WRITE, by which the tests let a write of each injection fail.
+func failWrite(getenv func(string) string) (uint32, error) {
+	text := getenv("REMORA_TEST_FAIL_WRITE")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || uint32(n) > bpf.WriteSteps {
+		return 0, fmt.Errorf("REMORA_TEST_FAIL_WRITE=%q: want 0 to %d", text, bpf.WriteSteps)
+	}
+	return uint32(n), nil
 }

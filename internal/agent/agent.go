@@ -29,7 +29,9 @@ type Config struct {
 	Listen   string // address of /metrics, /healthz, /readyz; "" for none
 	Kernel   Kernel
 	Inject   bool // write trace context into outgoing requests; the kernel must let programs write
-	Log      *zap.Logger
+	// FailWrite makes a write of each injection fail, for tests: see bpf.Options.
+	FailWrite uint32
+	Log       *zap.Logger
 }
 
 // Kernel is what the agent must know of it.
@@ -96,6 +98,7 @@ func New(cfg Config) (_ *Agent, err error) {
 		UprobeMulti:  cfg.Kernel.UprobeMulti,
 		AttachCookie: cfg.Kernel.AttachCookie,
 		Inject:       cfg.Inject,
+		FailWrite:    cfg.FailWrite,
 		Sampling:     sampling(cfg.Sampler),
 	}); err != nil {
 		return nil, err

@@ -50,20 +50,20 @@ func (p *programs) acquire(path string) (*binary, error) {
 		return b, file.Close()
 	}
 	b := &binary{Binary: file, users: 1}
-	for i, probe := range p.probes {
-		b.probes = append(b.probes, p.load(file, uint32(i), probe))
+	for i, plan := range plan.All(file, p.probes) {
+		b.probes = append(b.probes, p.load(uint32(i), plan))
 	}
 	p.binaries[file.ID] = b
 	return b, nil
 }
 
 // load fails per probe, never for the binary.
-func (p *programs) load(file *process.Binary, index uint32, probe probes.Probe) loaded {
-	l := loaded{plan: plan.Make(file, probe)}
+func (p *programs) load(index uint32, plan plan.Plan) loaded {
+	l := loaded{plan: plan}
 	if l.err = l.plan.Err; l.err != nil {
 		return l
 	}
-	spec, err := probe.Spec()
+	spec, err := plan.Probe.Spec()
 	if err != nil {
 		l.err = fmt.Errorf("cannot read the compiled programs: %w", err)
 		return l

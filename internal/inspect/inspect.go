@@ -75,8 +75,8 @@ func Binary(b *process.Binary, list []probes.Probe) Report {
 	for _, d := range b.Deps {
 		r.Dependencies = append(r.Dependencies, module(d))
 	}
-	for _, p := range list {
-		r.Probes = append(r.Probes, probe(plan.Make(b, p)))
+	for _, p := range plan.All(b, list) {
+		r.Probes = append(r.Probes, probe(p))
 	}
 	return r
 }

@@ -64,9 +64,20 @@ func (p *Plan) DropInjecting() {
 }
 
 // Make plans a probe for a binary.
-func Make(b *process.Binary, probe probes.Probe) Plan {
+func Make(b *process.Binary, probe probes.Probe) Plan { return All(b, []probes.Probe{probe})[0] }
+
+// All plans probes for a binary, in their order. It is quicker than one after the other.
+func All(b *process.Binary, list []probes.Probe) []Plan {
+	functions := functionsOf(b, list)
+	var plans []Plan
+	for _, probe := range list {
+		plans = append(plans, newPlan(b, probe, functions))
+	}
+	return plans
+}
+
+func newPlan(b *process.Binary, probe probes.Probe, functions map[string][]process.Function) Plan {
 	plan := Plan{Probe: probe, Constants: map[string]any{}}
-	functions := functionsOf(b, probe)
 	if !linked(b, probe, functions) {
 		plan.Err = fmt.Errorf("%s: %w", probe.Name, ErrNotLinked)
 		return plan
@@ -105,11 +116,14 @@ func needless(b *process.Binary, program probes.Program) bool {
 }
 
 // functionsOf finds the functions of all sites at once: each search walks the whole function table.
-func functionsOf(b *process.Binary, probe probes.Probe) map[string][]process.Function {
-	names := []string{probe.Needs}
-	for _, program := range probe.Programs {
-		for _, site := range program.Sites {
-			names = append(names, site.Func)
+func functionsOf(b *process.Binary, list []probes.Probe) map[string][]process.Function {
+	var names []string
+	for _, probe := range list {
+		names = append(names, probe.Needs)
+		for _, program := range probe.Programs {
+			for _, site := range program.Sites {
+				names = append(names, site.Func)
+			}
 		}
 	}
 	return b.Functions(names...)

@@ -25,7 +25,7 @@ static __always_inline bool open_bufio(struct bufio *b, __u64 writer, __u64 size
 }
 
 // advance makes what was written count.
-static __always_inline bool advance(__u64 writer, __u64 n)
+static __always_inline bool advance(enum write_step step, __u64 writer, __u64 n)
 {
-	return !bpf_probe_write_user((void *)(writer + bufio_n), &n, sizeof(n));
+	return write_user(step, writer + bufio_n, &n, sizeof(n));
 }

@@ -217,6 +217,7 @@ const (
 	clientVarConnWerr              = "conn_werr"
 	clientVarConnWriterErr         = "conn_writer_err"
 	clientVarConnWriterItabs       = "conn_writer_itabs"
+	clientVarFailWrite             = "fail_write"
 	clientVarFramerWbuf            = "framer_wbuf"
 	clientVarG_parentGoid          = "g_parent_goid"
 	clientVarG_stackHi             = "g_stack_hi"
@@ -335,6 +336,7 @@ type clientVariableSpecs struct {
 	ConnWerr              *ebpf.VariableSpec `ebpf:"conn_werr"`
 	ConnWriterErr         *ebpf.VariableSpec `ebpf:"conn_writer_err"`
 	ConnWriterItabs       *ebpf.VariableSpec `ebpf:"conn_writer_itabs"`
+	FailWrite             *ebpf.VariableSpec `ebpf:"fail_write"`
 	FramerWbuf            *ebpf.VariableSpec `ebpf:"framer_wbuf"`
 	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	G_stackHi             *ebpf.VariableSpec `ebpf:"g_stack_hi"`
@@ -433,6 +435,7 @@ type clientVariables struct {
 	ConnWerr              *ebpf.Variable `ebpf:"conn_werr"`
 	ConnWriterErr         *ebpf.Variable `ebpf:"conn_writer_err"`
 	ConnWriterItabs       *ebpf.Variable `ebpf:"conn_writer_itabs"`
+	FailWrite             *ebpf.Variable `ebpf:"fail_write"`
 	FramerWbuf            *ebpf.Variable `ebpf:"framer_wbuf"`
 	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`
 	G_stackHi             *ebpf.Variable `ebpf:"g_stack_hi"`

@@ -23,7 +23,7 @@ __noinline int write_lines(__u32 target, __u64 goroutine, __u64 addr)
 	format_traceparent(line + 13, &c->event.head);
 	line[TRACEPARENT_LINE - 2] = '\r';
 	line[TRACEPARENT_LINE - 1] = '\n';
-	if (!write_checked(addr, line, back, sizeof(line)))
+	if (!write_checked(WRITE_CONTEXT, addr, line, back, sizeof(line)))
 		return 0;
 	__u64 state = c->slot.trace_state_len;
 	barrier_var(state);
@@ -32,13 +32,13 @@ __noinline int write_lines(__u32 target, __u64 goroutine, __u64 addr)
 	barrier_var(state);
 	state = between_1_and(TRACE_STATE_MAX, state);
 	const __u8 name[TRACE_STATE_NAME] = "Tracestate: ";
-	if (bpf_probe_write_user((void *)addr + n, name, sizeof(name)))
+	if (!write_user(WRITE_STATE_NAME, addr + n, name, sizeof(name)))
 		return 0;
 	n += sizeof(name);
-	if (bpf_probe_write_user((void *)addr + n, c->event.text.data, state)) // it comes first in the text
+	if (!write_user(WRITE_STATE, addr + n, c->event.text.data, state)) // it comes first in the text
 		return 0;
 	n += state;
-	if (bpf_probe_write_user((void *)addr + n, line + TRACEPARENT_LINE - 2, 2))
+	if (!write_user(WRITE_END, addr + n, line + TRACEPARENT_LINE - 2, 2))
 		return 0;
 	return n + 2;
 }
@@ -53,6 +53,6 @@ static __always_inline void write_to_bufio(struct span_key *key, struct http_cal
 		size += TRACE_STATE_NAME + c->slot.trace_state_len + 2;
 	if (!open_bufio(&b, writer, size))
 		return;
-	if (write_lines(key->target, key->goroutine, b.buf.ptr + b.n) != size || !advance(writer, b.n + size))
+	if (write_lines(key->target, key->goroutine, b.buf.ptr + b.n) != size || !advance(WRITE_COUNT, writer, b.n + size))
 		count_loss(LOSS_INJECT_FAULT);
 }

@@ -157,6 +157,7 @@ const (
 	http2clientVarConnWerr                   = "conn_werr"
 	http2clientVarConnWriterErr              = "conn_writer_err"
 	http2clientVarConnWriterItabs            = "conn_writer_itabs"
+	http2clientVarFailWrite                  = "fail_write"
 	http2clientVarFramerWbuf                 = "framer_wbuf"
 	http2clientVarG_parentGoid               = "g_parent_goid"
 	http2clientVarG_stackHi                  = "g_stack_hi"
@@ -272,6 +273,7 @@ type http2clientVariableSpecs struct {
 	ConnWerr                   *ebpf.VariableSpec `ebpf:"conn_werr"`
 	ConnWriterErr              *ebpf.VariableSpec `ebpf:"conn_writer_err"`
 	ConnWriterItabs            *ebpf.VariableSpec `ebpf:"conn_writer_itabs"`
+	FailWrite                  *ebpf.VariableSpec `ebpf:"fail_write"`
 	FramerWbuf                 *ebpf.VariableSpec `ebpf:"framer_wbuf"`
 	G_parentGoid               *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	G_stackHi                  *ebpf.VariableSpec `ebpf:"g_stack_hi"`
@@ -368,6 +370,7 @@ type http2clientVariables struct {
 	ConnWerr                   *ebpf.Variable `ebpf:"conn_werr"`
 	ConnWriterErr              *ebpf.Variable `ebpf:"conn_writer_err"`
 	ConnWriterItabs            *ebpf.Variable `ebpf:"conn_writer_itabs"`
+	FailWrite                  *ebpf.Variable `ebpf:"fail_write"`
 	FramerWbuf                 *ebpf.Variable `ebpf:"framer_wbuf"`
 	G_parentGoid               *ebpf.Variable `ebpf:"g_parent_goid"`
 	G_stackHi                  *ebpf.Variable `ebpf:"g_stack_hi"`

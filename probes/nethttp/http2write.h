@@ -106,7 +106,7 @@ __noinline int write_fields(__u32 target, __u64 goroutine, __u64 addr)
 	if (!c)
 		return 0;
 	format_traceparent(field + 14, &c->event.head);
-	if (!write_checked(addr, field, back, sizeof(field)))
+	if (!write_checked(WRITE_CONTEXT, addr, field, back, sizeof(field)))
 		return 0;
 	__u64 n = TRACEPARENT_FIELD, state = c->slot.trace_state_len;
 	barrier_var(state);
@@ -114,16 +114,16 @@ __noinline int write_fields(__u32 target, __u64 goroutine, __u64 addr)
 		return n;
 	barrier_var(state);
 	state = between_1_and(TRACE_STATE_MAX, state);
-	if (bpf_probe_write_user((void *)addr + n, name, TRACE_STATE_FIELD))
+	if (!write_user(WRITE_STATE_NAME, addr + n, name, TRACE_STATE_FIELD))
 		return 0;
 	n += TRACE_STATE_FIELD;
 	__u64 width = put_length(name, state);
 	barrier_var(width);
 	width = between_1_and(4, width);
-	if (bpf_probe_write_user((void *)addr + n, name, width))
+	if (!write_user(WRITE_STATE_LENGTH, addr + n, name, width))
 		return 0;
 	n += width;
-	if (bpf_probe_write_user((void *)addr + n, c->event.text.data, state)) // it comes first in the text
+	if (!write_user(WRITE_STATE, addr + n, c->event.text.data, state)) // it comes first in the text
 		return 0;
 	return n + state;
 }
@@ -135,24 +135,24 @@ static __always_inline void put_frame_length(__u8 *header, __u32 n)
 	header[2] = n;
 }
 
-static __always_inline bool write_frame_length(__u64 frame, __u8 *header)
+static __always_inline bool write_frame_length(enum write_step step, __u64 frame, __u8 *header)
 {
-	return !bpf_probe_write_user((void *)frame, header, 3);
+	return write_user(step, frame, header, 3);
 }
 
 // grow_frame adds size bytes that lie behind it to the buffer's last frame. Both places are written once as they are: what is
 // writable then is so a moment later. Should the second write fail all the same, the first is taken back.
 static __always_inline bool grow_frame(__u64 writer, struct bufio *b, __u64 frame, __u8 *header, __u32 length, __u64 size)
 {
-	if (!write_frame_length(frame, header) || !advance(writer, b->n))
+	if (!write_frame_length(TRY_FRAME_LENGTH, frame, header) || !advance(TRY_COUNT, writer, b->n))
 		return false;
 	put_frame_length(header, length + size);
-	if (!write_frame_length(frame, header))
+	if (!write_frame_length(WRITE_FRAME_LENGTH, frame, header))
 		return false;
-	if (advance(writer, b->n + size))
+	if (advance(WRITE_COUNT, writer, b->n + size))
 		return true;
 	put_frame_length(header, length);
-	write_frame_length(frame, header);
+	write_frame_length(0, frame, header);
 	return false;
 }
 

@@ -69,9 +69,7 @@ static __always_inline void begin_request(struct span_key *key, __u64 request, _
 		count_loss(LOSS_READ);
 		return;
 	}
-	// The preface of HTTP/2, "PRI * HTTP/2.0", which net/http hands to the handler (http1ServerSupportsRequest in server.go): h2c's
-	// handler takes the connection over, so it is no request, and its time is the connection's.
-	if (connection && r->event.proto_major == 2)
+	if (connection && r->event.proto_major == 2) // "PRI * HTTP/2.0": the connection's preface, of which requests will come
 		return;
 	if (!connection)
 		own_context(key, &r->slot, r->slot.context);

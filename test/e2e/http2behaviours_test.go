@@ -15,16 +15,16 @@ import (
 	"github.com/remora-agent/remora/internal/testenv"
 )
 
-// A http2Behaviour is what a client does on a connection of its own.
-type http2Behaviour struct {
+// A streamBehaviour is what a client does on a connection of its own.
+type streamBehaviour struct {
 	name     string
 	since    int // first Go 1.N in which it exists
-	requests []http2Request
+	requests []streamRequest
 	unsent   bool // the sampler refuses: no spans
 }
 
-// http2Request is sent as soon as the one before it is under way; each makes a span.
-type http2Request struct {
+// streamRequest is sent as soon as the one before it is under way; each makes a span.
+type streamRequest struct {
 	method, path string
 	header       http.Header
 	body         string
@@ -42,15 +42,15 @@ const (
 	disconnects
 )
 
-func one(name string, r http2Request) http2Behaviour {
-	return http2Behaviour{name: name, requests: []http2Request{r}}
+func one(name string, r streamRequest) streamBehaviour {
+	return streamBehaviour{name: name, requests: []streamRequest{r}}
 }
 
-func http2Get(path string) http2Behaviour { return one(path, http2Request{path: path}) }
+func http2Get(path string) streamBehaviour { return one(path, streamRequest{path: path}) }
 
-func http2Behaviours() []http2Behaviour {
-	var all []http2Behaviour
-	for _, more := range [][]http2Behaviour{
+func http2Behaviours() []streamBehaviour {
+	var all []streamBehaviour
+	for _, more := range [][]streamBehaviour{
 		http2MethodBehaviours(), http2RouteBehaviours(), http2ResponseBehaviours(), http2PanicBehaviours(), http2StreamBehaviours(), http2ContextBehaviours(),
 	} {
 		all = append(all, more...)
@@ -58,20 +58,20 @@ func http2Behaviours() []http2Behaviour {
 	return all
 }
 
-func http2MethodBehaviours() []http2Behaviour {
-	var all []http2Behaviour
+func http2MethodBehaviours() []streamBehaviour {
+	var all []streamBehaviour
 	for _, m := range []string{"GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PROPFIND"} {
-		all = append(all, one("method "+m, http2Request{method: m, path: "/hello"}))
+		all = append(all, one("method "+m, streamRequest{method: m, path: "/hello"}))
 	}
 	return all
 }
 
-func http2RouteBehaviours() []http2Behaviour {
-	all := []http2Behaviour{
+func http2RouteBehaviours() []streamBehaviour {
+	all := []streamBehaviour{
 		http2Get("/nowhere"), http2Get("/nested/item/7"), http2Get("/nested/nothing"), http2Get("/copied/item"), http2Get("/prefix/leaf"),
 		http2Get("/timed/item"), http2Get("/hello//../hello"), http2Get("/nested"), http2Get("/redirect"), http2Get("/mutate"),
 		http2Get("/hello?q=remora&sig=secret"),
-		one("route of one host", http2Request{path: "/onlyhere", host: "remora.host"}),
+		one("route of one host", streamRequest{path: "/onlyhere", host: "remora.host"}),
 	}
 	for _, path := range []string{"/items/42", "/files/a/b/c.txt", "/exact/", "/exact/more", "/mixed/1/and/2"} {
 		b := http2Get(path)
@@ -79,84 +79,84 @@ func http2RouteBehaviours() []http2Behaviour {
 		all = append(all, b)
 	}
 	for _, m := range []string{"HEAD", "DELETE"} {
-		b := one(m+" /items/42", http2Request{method: m, path: "/items/42"})
+		b := one(m+" /items/42", streamRequest{method: m, path: "/items/42"})
 		b.since = 22
 		all = append(all, b)
 	}
 	return all
 }
 
-func http2ResponseBehaviours() []http2Behaviour {
-	all := []http2Behaviour{
+func http2ResponseBehaviours() []streamBehaviour {
+	all := []streamBehaviour{
 		http2Get("/silent"), http2Get("/chunked"), http2Get("/sized"), http2Get("/big"), http2Get("/twice"), http2Get("/trailers"),
 		http2Get("/timeout"), http2Get("/recovered"), http2Get("/deep"),
-		one("hijack", http2Request{path: "/hijack/silent", broken: true}), // HTTP/2 has none: the handler panics
-		one("HEAD of a big response", http2Request{method: "HEAD", path: "/big"}),
-		one("request with a body", http2Request{method: "POST", path: "/echo", body: "body"}),
-		one("request with a big body", http2Request{method: "POST", path: "/echo", body: strings.Repeat("x", 200000)}),
-		one("request with a body that nobody reads", http2Request{method: "POST", path: "/hello", body: "body"}),
+		one("hijack", streamRequest{path: "/hijack/silent", broken: true}), // HTTP/2 has none: the handler panics
+		one("HEAD of a big response", streamRequest{method: "HEAD", path: "/big"}),
+		one("request with a body", streamRequest{method: "POST", path: "/echo", body: "body"}),
+		one("request with a big body", streamRequest{method: "POST", path: "/echo", body: strings.Repeat("x", 200000)}),
+		one("request with a body that nobody reads", streamRequest{method: "POST", path: "/hello", body: "body"}),
 	}
 	for _, code := range []int{200, 201, 204, 301, 304, 400, 404, 418, 499, 500, 503, 599, 999} {
 		all = append(all, http2Get(fmt.Sprint("/status/", code)))
 	}
 	hints := http2Get("/hints")
 	hints.since = 19
-	return append(all, hints, one("status below 100", http2Request{path: "/status/42", broken: true}))
+	return append(all, hints, one("status below 100", streamRequest{path: "/status/42", broken: true}))
 }
 
-func http2PanicBehaviours() []http2Behaviour {
-	var all []http2Behaviour
+func http2PanicBehaviours() []streamBehaviour {
+	var all []streamBehaviour
 	for _, p := range []string{"string", "empty", "error", "wrapped", "custom", "customstring", "customvalue", "int", "index", "nil", "late", "abort"} {
-		all = append(all, one("panic "+p, http2Request{path: "/panic/" + p, broken: true}))
+		all = append(all, one("panic "+p, streamRequest{path: "/panic/" + p, broken: true}))
 	}
 	return append(all,
-		one("Goexit", http2Request{path: "/goexit", broken: true}),
-		http2Behaviour{name: "a panic leaves the connection to others", requests: []http2Request{
+		one("Goexit", streamRequest{path: "/goexit", broken: true}),
+		streamBehaviour{name: "a panic leaves the connection to others", requests: []streamRequest{
 			{path: "/sleep"}, {path: "/panic/string", broken: true}, {path: "/hello"},
 		}},
 	)
 }
 
-func http2StreamBehaviours() []http2Behaviour {
+func http2StreamBehaviours() []streamBehaviour {
 	filled := http.Header{}
 	for i := 0; i < 100; i++ {
 		filled.Set(fmt.Sprintf("X-Filler-%04d", i), fmt.Sprint("value ", i))
 	}
 	filled.Set("Traceparent", traceparent)
-	return []http2Behaviour{
-		{name: "two at once", requests: []http2Request{{path: "/sleep"}, {path: "/hello"}}},
-		{name: "two at once, each with its parent", requests: []http2Request{
+	return []streamBehaviour{
+		{name: "two at once", requests: []streamRequest{{path: "/sleep"}, {path: "/hello"}}},
+		{name: "two at once, each with its parent", requests: []streamRequest{
 			{path: "/sleep", header: http.Header{"Traceparent": {traceparent}}}, {path: "/hello"},
 		}},
-		one("client resets the stream", http2Request{path: "/slow", leave: resets}),
-		one("client disconnects", http2Request{path: "/slow", leave: disconnects}),
-		one("100 headers", http2Request{path: "/hello", header: filled}),
-		one("X-Forwarded-For", http2Request{path: "/hello", header: http.Header{"X-Forwarded-For": {"203.0.113.9"}, "X-Forwarded-Proto": {"gopher"}}}),
-		one("no user agent", http2Request{path: "/hello", header: http.Header{"User-Agent": {""}}}),
-		one("host without a port", http2Request{path: "/hello", host: "remora.test"}),
+		one("client resets the stream", streamRequest{path: "/slow", leave: resets}),
+		one("client disconnects", streamRequest{path: "/slow", leave: disconnects}),
+		one("100 headers", streamRequest{path: "/hello", header: filled}),
+		one("X-Forwarded-For", streamRequest{path: "/hello", header: http.Header{"X-Forwarded-For": {"203.0.113.9"}, "X-Forwarded-Proto": {"gopher"}}}),
+		one("no user agent", streamRequest{path: "/hello", header: http.Header{"User-Agent": {""}}}),
+		one("host without a port", streamRequest{path: "/hello", host: "remora.test"}),
 	}
 }
 
-func http2ContextBehaviours() []http2Behaviour {
-	parent := func(name string, traceparents []string, states ...string) http2Behaviour {
-		return one("traceparent "+name, http2Request{path: "/hello", header: http.Header{"Traceparent": traceparents, "Tracestate": states}})
+func http2ContextBehaviours() []streamBehaviour {
+	parent := func(name string, traceparents []string, states ...string) streamBehaviour {
+		return one("traceparent "+name, streamRequest{path: "/hello", header: http.Header{"Traceparent": traceparents, "Tracestate": states}})
 	}
 	unsampled := parent("not sampled", []string{strings.TrimSuffix(traceparent, "1") + "0"})
 	unsampled.unsent = true // the sampler follows the parent
-	return []http2Behaviour{
+	return []streamBehaviour{
 		parent("valid", []string{traceparent}),
 		parent("tracestate", []string{traceparent}, "foo=1,bar=2"),
 		parent("two tracestates", []string{traceparent}, "foo=1,bar=2", "baz=3"),
 		parent("tracestate alone", nil, "foo=1"),
 		parent("two headers", []string{traceparent, traceparent}),
 		parent("not hex", []string{strings.Replace(traceparent, "0af", "0ag", 1)}),
-		one("panic with a remote parent", http2Request{path: "/panic/string", broken: true, header: http.Header{"Traceparent": {traceparent}}}),
+		one("panic with a remote parent", streamRequest{path: "/panic/string", broken: true, header: http.Header{"Traceparent": {traceparent}}}),
 		unsampled,
 	}
 }
 
 // want returns how many spans the behaviour makes.
-func (b http2Behaviour) want() int {
+func (b streamBehaviour) want() int {
 	if b.unsent {
 		return 0
 	}
@@ -164,7 +164,7 @@ func (b http2Behaviour) want() int {
 }
 
 // send carries a behaviour out and returns the time in which its spans must lie.
-func (b http2Behaviour) send(l http2Listener, addr string) (testenv.Window, error) {
+func (b streamBehaviour) send(l http2Listener, addr string) (testenv.Window, error) {
 	client := newHTTP2Client(l.scheme + "://" + addr)
 	w := testenv.Window{From: time.Now()}
 	errs := make([]error, len(b.requests))
@@ -224,7 +224,7 @@ func (c *http2Client) close() {
 }
 
 // do sends a request and reads its answer, unless the client leaves before.
-func (c *http2Client) do(r http2Request) error {
+func (c *http2Client) do(r streamRequest) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	req, err := r.make(ctx, c.base)
@@ -257,7 +257,7 @@ func (c *http2Client) answer(req *http.Request) error {
 	return err
 }
 
-func (r http2Request) make(ctx context.Context, base string) (*http.Request, error) {
+func (r streamRequest) make(ctx context.Context, base string) (*http.Request, error) {
 	var body io.Reader
 	if r.body != "" {
 		body = strings.NewReader(r.body)

@@ -56,13 +56,13 @@ func testStreams(t *testing.T, spec testenv.BuildSpec, l http2Listener) {
 func streamLoad(base string, n int) error {
 	client := newHTTP2Client(base)
 	defer client.close()
-	if err := client.do(http2Request{path: "/hello"}); err != nil {
+	if err := client.do(streamRequest{path: "/hello"}); err != nil {
 		return err
 	}
 	errs := make([]error, n-1)
 	var group sync.WaitGroup
 	for i := range errs {
-		group.Go(func() { errs[i] = client.do(http2Request{path: "/sleep"}) })
+		group.Go(func() { errs[i] = client.do(streamRequest{path: "/sleep"}) })
 	}
 	group.Wait()
 	if len(client.conns) != 1 {

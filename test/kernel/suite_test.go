@@ -60,8 +60,9 @@ func (s suite) leftOut(m machine) []omission {
 			{`^TestVersionAndHelp$`, "asks nothing of the kernel: ran outside"},
 			{`^TestWrongUse$`, "asks nothing of the kernel: ran outside"},
 			{`^TestInspect(Refuses|Damaged)?$`, "reads files only: ran outside"},
-			{`^TestHTTPServer$/(^go[0-9.]+$|pie|cgo)`, "differs in symbols and linking, not for the kernel: ran outside"},
-			{`^TestHTTPServer$/^go1\.(21|24|26)\.`, "the oldest and the newest Go run here: the others ran outside, and TestVerifier loads their programs"},
+			{`^Test(HTTPServer|HTTPClient|HTTP2.*)$/(^go[0-9.]+$|pie|cgo)`, "differs in symbols and linking, not for the kernel: ran outside"},
+			{`^Test(HTTPServer|HTTPClient|HTTP2.*)$/^go1\.(21|24|26)\.`, "the oldest and the newest Go run here: the others ran outside, and TestVerifier loads their programs"},
+			{`^TestWorkerPool$`, "tens of thousands of calls, which tell nothing of a kernel: ran outside"},
 		}
 	case m.endToEnd:
 		return []omission{{`^TestEveryRequestIsASpan$`, "test/e2e does it here with more requests"}}

@@ -73,7 +73,5 @@ func analyse(b *testing.B, path string) {
 		b.Fatal(err)
 	}
 	defer binary.Close()
-	for _, probe := range all.Probes() {
-		plan.Make(binary, probe)
-	}
+	plan.All(binary, all.Probes())
 }

@@ -1,6 +1,7 @@
 package inside
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -28,10 +29,14 @@ func TestVerifier(t *testing.T) {
 	}
 	defer runtime.Close()
 	for _, version := range goVersions() {
-		t.Run("go"+version, func(t *testing.T) { loadAll(t, runtime, fixture(t, version)) })
+		t.Run("go"+version, func(t *testing.T) {
+			spec := testenv.BuildSpec{Dir: "../../matrix/testdata/libraries", Go: version, Stripped: true}
+			loadAll(t, runtime, testenv.Build(t, spec))
+		})
 	}
 }
 
+// loadAll loads the probes of a program that has all libraries; what only comes with newer versions of them may be missing.
 func loadAll(t *testing.T, runtime *bpf.Runtime, path string) {
 	binary, err := process.Open(path)
 	if err != nil {
@@ -40,6 +45,10 @@ func loadAll(t *testing.T, runtime *bpf.Runtime, path string) {
 	defer binary.Close()
 	for i, probe := range all.Probes() {
 		p := plan.Make(binary, probe)
+		if errors.Is(p.Err, plan.ErrNotLinked) {
+			t.Logf("%s: not in this program", probe.Name)
+			continue
+		}
 		if p.Err != nil {
 			t.Errorf("%s: %v", probe.Name, p.Err)
 			continue

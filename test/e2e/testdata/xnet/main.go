@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -23,7 +24,7 @@ func main() {
 	mux.HandleFunc("/hello", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
 	mux.HandleFunc("/silent", func(w http.ResponseWriter, r *http.Request) {})
 	mux.HandleFunc("/status/", status)
-	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
+	mux.HandleFunc("/echo", echo)
 	mux.HandleFunc("/big", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 300000)) })
 	mux.HandleFunc("/trailers", trailers)
 	mux.HandleFunc("/panic", func(w http.ResponseWriter, r *http.Request) { panic("boom") })
@@ -106,24 +107,48 @@ func configured() *http.Transport {
 	return t
 }
 
-// call asks for the URL `to` by the client `how`, and answers what that answered. With a body it is a POST with trailers.
+// echo answers with the request's body, and says what its long header is if that is not what call sends.
+func echo(w http.ResponseWriter, r *http.Request) {
+	if long := r.Header.Get("X-Long"); strings.Trim(long, "~") != "" || fmt.Sprint(len(long)) != r.URL.Query().Get("header") {
+		http.Error(w, "damaged header", http.StatusBadRequest)
+		return
+	}
+	if n := len(r.Header["Traceparent"]); n > 1 {
+		http.Error(w, fmt.Sprint(n, " lines of traceparent"), http.StatusBadRequest)
+		return
+	}
+	io.Copy(w, r.Body)
+}
+
+// pattern returns n bytes that differ from their neighbours.
+func pattern(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i*7 + i>>8)
+	}
+	return b
+}
+
+// call asks for the URL `to` by the client `how`, and answers what that answered. With a body of `size` bytes it is a POST with
+// trailers, and the answer must be that body.
 func call(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	var body io.Reader
-	method := "GET"
-	if text := q.Get("body"); text != "" {
-		method, body = "POST", struct{ io.Reader }{strings.NewReader(text)}
+	size, _ := strconv.Atoi(q.Get("size"))
+	header, _ := strconv.Atoi(q.Get("header"))
+	method, body := "GET", io.Reader(nil)
+	if size > 0 {
+		method, body = "POST", struct{ io.Reader }{bytes.NewReader(pattern(size))}
 	}
 	req, err := http.NewRequestWithContext(r.Context(), method, q.Get("to"), body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if body != nil {
+	if size > 0 {
 		req.Trailer = http.Header{"X-Begin": {"at the end"}}
 	}
-	if n, _ := strconv.Atoi(q.Get("header")); n > 0 {
-		req.Header.Set("X-Long", strings.Repeat("~", n)) // 13 bits each by HPACK's code: sent as it is
+	if header > 0 {
+		req.Header.Set("X-Long", strings.Repeat("~", header)) // 13 bits each by HPACK's code: sent as it is
 	}
 	resp, err := clients[q.Get("how")].Do(req)
 	if err != nil {
@@ -131,6 +156,13 @@ func call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil || size > 0 && resp.StatusCode == http.StatusOK && !bytes.Equal(got, pattern(size)) {
+		http.Error(w, fmt.Sprintf("damaged body: %d bytes of %d, %v", len(got), size, err), http.StatusBadGateway)
+		return
+	}
 	w.WriteHeader(resp.StatusCode)
-	io.Copy(w, resp.Body)
+	if size == 0 || resp.StatusCode != http.StatusOK {
+		w.Write(got)
+	}
 }
