@@ -18,16 +18,16 @@ import (
 func TestInjectHTTP2(t *testing.T) {
 	testenv.RequireUserWrites(t)
 	ways := []struct {
-		how     string
-		without int // requests that carry nothing
+		how         string
+		least, most int // requests that carry nothing
 	}{
 		{how: "http2"},
 		{how: "trailers"},
 		{how: "h2parallel"},
 		{how: "h2many&headers=10"},
-		{how: "h2many&headers=100", without: 1}, // one frame, longer than the write buffer: its beginning is gone
-		{how: "h2many&headers=155"},             // a frame and a short one
-		{how: "h2many&headers=500", without: 1}, // many frames, the last one longer than the buffer
+		{how: "h2many&headers=100", least: 1, most: 1}, // one frame, longer than the write buffer: its beginning is gone
+		{how: "h2many&headers=155", most: 1},           // a frame and a short one: both were seen
+		{how: "h2many&headers=500", least: 1, most: 1}, // many frames, the last one longer than the buffer
 	}
 	for _, spec := range injectBuilds("testdata/httpclient") {
 		t.Run(spec.String(), func(t *testing.T) {
@@ -50,8 +50,8 @@ func TestInjectHTTP2(t *testing.T) {
 					got := u.taken()
 					spans := sink.Wait(t, before+1+len(plain[w.how]), testenv.Patient(10*time.Second))[before:]
 					without := checkFields(t, w.how, got, plain[w.how], spans, header["Tracestate"])
-					if without != w.without {
-						t.Errorf("%s: %d requests carry nothing, want %d", w.how, without, w.without)
+					if without < w.least || without > w.most {
+						t.Errorf("%s: %d requests carry nothing, want %d to %d", w.how, without, w.least, w.most)
 					}
 					failed += without
 				}
