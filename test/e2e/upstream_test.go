@@ -23,6 +23,7 @@ type upstream struct {
 	socket     string
 	closes     net.Listener // closes connections without an answer
 	garbage    net.Listener // answers what is no HTTP
+	flaky      *recorder    // closes its connections at the second request
 	refused    string       // an address where nobody listens
 
 	mu      sync.Mutex
@@ -52,6 +53,7 @@ func startUpstream(t *testing.T) *upstream {
 		t.Fatal(err)
 	}
 	go http.Serve(unix, mux)
+	u.flaky = startRecorder(t)
 	u.closes = answering(t, "")
 	u.garbage = answering(t, "SSH-2.0-OpenSSH_9.2\r\n\r\n")
 	t.Cleanup(func() { u.http1.Close(); u.tls.Close(); unix.Close() })
@@ -79,12 +81,13 @@ func (u *upstream) taken() []http.Header {
 
 // ports are what goldens have words for.
 func (u *upstream) ports() map[string]string {
-	port := func(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 	return map[string]string{
-		port(u.http1.Listener.Addr().String()): "HTTP", port(u.tls.Listener.Addr().String()): "TLS",
-		port(u.closes.Addr().String()): "CLOSES", port(u.garbage.Addr().String()): "GARBAGE", port(u.refused): "REFUSED",
+		portOf(u.http1.Listener.Addr().String()): "HTTP", portOf(u.tls.Listener.Addr().String()): "TLS",
+		portOf(u.flaky.Addr().String()): "FLAKY", portOf(u.closes.Addr().String()): "CLOSES", portOf(u.garbage.Addr().String()): "GARBAGE", portOf(u.refused): "REFUSED",
 	}
 }
+
+func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 
 // answering listens, reads one request from each connection, says text and closes it.
 func answering(t *testing.T, text string) net.Listener {

@@ -7,13 +7,9 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"os"
 )
 
 func main() {
-	if to := os.Getenv("CALL_AT_START"); to != "" {
-		get(nil, to)
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
@@ -21,8 +17,12 @@ func main() {
 	fmt.Println("listening plain", l.Addr())
 	http.HandleFunc("/call", call)
 	http.HandleFunc("/jobs", jobs)
+	http.HandleFunc("/background", background)
+	http.HandleFunc("/loop", loop)
+	http.HandleFunc("/release", release)
+	go func() { log.Fatal(http.Serve(l, nil)) }()
 	fmt.Println("ready")
-	log.Fatal(http.Serve(l, nil))
+	callInBackground()
 }
 
 // call makes the call that the query asks for: how it is made, and to which URL. It answers what came of it.
