@@ -293,14 +293,32 @@ func TestInjectAtTheBuffersEdge(t *testing.T) {
 	}
 }
 
+// TestTracingDamagesNothing does the same where nothing is written into requests.
+func TestTracingDamagesNothing(t *testing.T) {
+	testenv.RequireRoot(t)
+	for _, spec := range injectBuilds("testdata/xnet") {
+		t.Run(spec.String(), func(t *testing.T) {
+			target := testenv.StartTarget(t, testenv.Build(t, spec), nil)
+			agent := testenv.StartAgent(t, testenv.AgentOptions{
+				Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_PROPAGATION=none"},
+			})
+			agent.WaitTraced(t, target.PID)
+			sendAll(t, target, *requests)
+		})
+	}
+}
+
 // TestInjectDamagesNothing sends bodies and headers of many sizes through every client while each write of the injection fails in turn, or
 // none: both ends compare what they get. -requests says how many of each.
 func TestInjectDamagesNothing(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.RequireUserWrites(t)
-	for _, spec := range injectBuilds("testdata/xnet") {
+	for i, spec := range injectBuilds("testdata/xnet") {
 		bin := testenv.Build(t, spec)
 		for step := uint32(0); step <= bpf.WriteSteps; step++ {
+			if i == 0 && step > 0 && step < bpf.WriteSteps {
+				continue // where the oldest Go differs, the writes are the same
+			}
 			t.Run(fmt.Sprintf("%s fail %d", spec, step), func(t *testing.T) {
 				target := testenv.StartTarget(t, bin, []string{"GODEBUG=gccheckmark=1"})
 				agent := testenv.StartAgent(t, testenv.AgentOptions{
@@ -331,7 +349,7 @@ func sendAll(t *testing.T, target *testenv.Target, n int) {
 	for how, base := range ways {
 		group.Go(func() {
 			for i := range n {
-				header, size := headers[i%len(headers)], bodies[i/len(headers)%len(bodies)]
+				header, size := headers[i%len(headers)], bodies[i%len(bodies)]
 				to := fmt.Sprintf("%s/echo?header=%d", base, header)
 				req, err := http.NewRequest("GET", target.URL(fmt.Sprintf("/call?how=%s&header=%d&size=%d&to=%s", how, header, size, url.QueryEscape(to))), nil)
 				if err != nil {

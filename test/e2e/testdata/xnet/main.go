@@ -117,7 +117,12 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprint(n, " lines of traceparent"), http.StatusBadRequest)
 		return
 	}
-	io.Copy(w, r.Body)
+	body, err := io.ReadAll(r.Body) // first: a server of HTTP/1 stops reading when it has begun to answer
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Write(body)
 }
 
 // pattern returns n bytes that differ from their neighbours.
