@@ -7,9 +7,7 @@ import (
 	"os"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
-	"golang.org/x/sys/unix"
 )
 
 // Options of the kernel side.
@@ -24,19 +22,10 @@ type Options struct {
 	Sampling     Sampling
 }
 
-// Linux 6.1 is the first on which programs may allocate map entries as they run. Before, the kernel warns of it, which taints
-// it, and with PREEMPT_RT refuses (https://github.com/torvalds/linux/blob/v6.0/kernel/bpf/verifier.c, "run-time allocation"). This
-// cannot be found by trying without that warning.
-const allocatingLinux = 6<<16 | 1<<8
-
-// preallocated is how many operations fit where memory is taken for all of them at once.
-const preallocated = 1024
-
 // Runtime holds what all programs share: the ring buffer and the counters.
 type Runtime struct {
-	opts        Options
-	shared      sharedMaps
-	preallocate bool
+	opts   Options
+	shared sharedMaps
 }
 
 // Open creates the shared maps. The error says which right is missing if that is the cause.
@@ -50,8 +39,7 @@ func Open(opts Options) (*Runtime, error) {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("cannot raise the limit of locked memory: %w (grant CAP_SYS_RESOURCE)", err)
 	}
-	version, err := features.LinuxVersionCode()
-	r := &Runtime{opts: opts, preallocate: err != nil || version < allocatingLinux}
+	r := &Runtime{opts: opts}
 	r.resize(spec)
 	if err := spec.LoadAndAssign(&r.shared, nil); err != nil {
 		return nil, fmt.Errorf("cannot create BPF maps: %w (run as root, or grant CAP_BPF and CAP_PERFMON; `remora doctor` tells more)", err)
@@ -63,19 +51,8 @@ func Open(opts Options) (*Runtime, error) {
 func (r *Runtime) resize(spec *ebpf.CollectionSpec) {
 	spec.Maps[sharedMapEvents].MaxEntries = uint32(r.opts.RingBytes)
 	for _, name := range []string{sharedMapOperations, sharedMapContexts} {
-		m := spec.Maps[name]
-		m.MaxEntries = uint32(r.inFlight())
-		if r.preallocate {
-			m.Flags &^= unix.BPF_F_NO_PREALLOC
-		}
+		spec.Maps[name].MaxEntries = uint32(r.opts.InFlight)
 	}
-}
-
-func (r *Runtime) inFlight() int {
-	if r.preallocate {
-		return min(r.opts.InFlight, preallocated)
-	}
-	return r.opts.InFlight
 }
 
 func ringSize(n int) int {
@@ -125,7 +102,7 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 	shared := map[string]any{
 		sharedVarProbeIndex:      index,
 		sharedVarHasAttachCookie: boolean(r.opts.AttachCookie),
-		sharedVarIdleMax:         uint64(r.inFlight() / 4),
+		sharedVarIdleMax:         uint64(r.opts.InFlight / 4),
 		sharedVarSampler:         r.opts.Sampling,
 	}
 	if _, ok := spec.Variables[sharedVarInjectEnabled]; ok {

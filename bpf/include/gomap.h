@@ -105,7 +105,9 @@ static __always_inline __u64 next_group(struct map_walk *w, const volatile struc
 			w->more_left = 0;
 		}
 	}
-	if (!w->left || !w->groups)
+	if (!w->groups)
+		w->left = 0; // a map that never had an entry
+	if (!w->left)
 		return 0;
 	__u64 g = w->groups;
 	w->groups += l->group_size;

@@ -36,10 +36,11 @@ struct any_operation {
 	__u8 rest[OPERATION_SIZE - sizeof(struct operation)];
 };
 
+// Memory for all entries is taken when the map is created: to allocate so much while a program runs is slower, and kernels before
+// 6.1 warn of it.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 10000); // set at load
+	__uint(max_entries, 4096); // set at load
 	__type(key, struct span_key);
 	__type(value, struct any_operation);
 } operations SEC(".maps");
@@ -70,8 +71,7 @@ struct context_key {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 10000); // set at load
+	__uint(max_entries, 4096); // set at load
 	__type(key, struct context_key);
 	__type(value, struct span_key);
 } contexts SEC(".maps");

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -108,6 +109,9 @@ func config(exporters, listen string) (agent.Config, error) {
 		debug.SetGCPercent(50) // a neighbour of the programs that it traces: memory before CPU
 	}
 	cfg.Kernel = agent.Kernel{UprobeMulti: kernel.UprobeMulti() == nil, AttachCookie: kernel.AttachCookie() == nil}
+	if cfg.Operations, err = operations(os.Getenv); err != nil {
+		return agent.Config{}, err
+	}
 	wanted, err := propagation(os.Getenv, log)
 	if err != nil {
 		return agent.Config{}, err
@@ -132,6 +136,20 @@ func config(exporters, listen string) (agent.Config, error) {
 		return cfg, kernel.Uprobes()
 	}
 	return cfg, nil
+}
+
+// operations reads REMORA_MAX_OPERATIONS.
+func operations(getenv func(string) string) (int, error) {
+	const standard, least, most = 4096, 64, 1 << 20
+	text := getenv("REMORA_MAX_OPERATIONS")
+	if text == "" {
+		return standard, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("REMORA_MAX_OPERATIONS=%q: want a number from %d to %d", text, least, most)
+	}
+	return n, nil
 }
 
 // logger writes to stderr: for people to a terminal, else JSON. OTEL_LOG_LEVEL sets the level.

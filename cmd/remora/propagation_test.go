@@ -28,3 +28,12 @@ func TestPropagation(t *testing.T) {
 		}
 	}
 }
+
+func TestOperations(t *testing.T) {
+	for text, want := range map[string]int{"": 4096, "64": 64, "20000": 20000, "63": 0, "-1": 0, "many": 0, "99999999": 0} {
+		got, err := operations(func(string) string { return text })
+		if got != want || (err != nil) != (want == 0) {
+			t.Errorf("%q: %d, %v", text, got, err)
+		}
+	}
+}

@@ -28,7 +28,9 @@ type Config struct {
 	Sampler  export.Sampler
 	Listen   string // address of /metrics, /healthz, /readyz; "" for none
 	Kernel   Kernel
-	Inject   bool // write trace context into outgoing requests; the kernel must let programs write
+	// Operations is how many can be under way at once, in all targets.
+	Operations int
+	Inject     bool // write trace context into outgoing requests; the kernel must let programs write
 	// FailWrite makes a write of each injection fail, for tests: see bpf.Options.
 	FailWrite uint32
 	Log       *zap.Logger
@@ -40,7 +42,6 @@ type Kernel struct{ UprobeMulti, AttachCookie bool }
 const (
 	drainInterval = 50 * time.Millisecond // between reads of the ring buffer
 	ringBytes     = 4 << 20               // 80 MB of events a second with the interval above
-	inFlight      = 20000                 // operations under way at once
 	trialInterval = time.Second
 	shutdownTime  = 10 * time.Second // for the last spans to go out
 )
@@ -94,7 +95,7 @@ func New(cfg Config) (_ *Agent, err error) {
 	a.metrics = newMetrics(a)
 	if a.runtime, err = bpf.Open(bpf.Options{
 		RingBytes:    ringBytes,
-		InFlight:     inFlight,
+		InFlight:     cfg.Operations,
 		UprobeMulti:  cfg.Kernel.UprobeMulti,
 		AttachCookie: cfg.Kernel.AttachCookie,
 		Inject:       cfg.Inject,

@@ -32,7 +32,7 @@ func newAgent(t *testing.T, listen string) (*Agent, error) {
 		Selector: process.Selector{Exe: []string{"/no/such/program"}},
 		ProcRoot: "/proc", Interval: 20 * time.Millisecond, Getenv: func(string) string { return "" },
 		Export: exporting, Listen: listen, Log: zap.NewNop(),
-		Kernel: Kernel{UprobeMulti: kernel.UprobeMulti() == nil, AttachCookie: kernel.AttachCookie() == nil},
+		Operations: 100, Kernel: Kernel{UprobeMulti: kernel.UprobeMulti() == nil, AttachCookie: kernel.AttachCookie() == nil},
 	})
 }
 

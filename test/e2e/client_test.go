@@ -125,6 +125,9 @@ func testCalls(t *testing.T, spec testenv.BuildSpec) {
 		compare = testenv.CompareGolden
 	}
 	compare(t, "testdata/client.golden", overlay, sections)
+	if n := agent.Metric(t, "remora_headers_unsearched_total"); n != 0 {
+		t.Errorf("%v header maps were too large to search", n)
+	}
 	if code := agent.Stop(t); code != 0 {
 		t.Errorf("agent ended with %d on SIGTERM, want 0", code)
 	}
