@@ -105,3 +105,14 @@ func sorted(headers []http.Header) []string {
 	slices.Sort(list)
 	return list
 }
+
+// traceXnet starts the fixture and an agent that traces it.
+func traceXnet(t *testing.T, spec testenv.BuildSpec, env ...string) (*testenv.Target, *testenv.Agent, *testenv.Sink) {
+	t.Helper()
+	bin := testenv.Build(t, spec)
+	sink := testenv.NewSink(t)
+	target := testenv.StartTarget(t, bin, nil)
+	agent := testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: env})
+	agent.WaitTraced(t, target.PID)
+	return target, agent, sink
+}
