@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -109,15 +108,4 @@ func answering(t *testing.T, text string) net.Listener {
 		}
 	}()
 	return l
-}
-
-// insecureClient asks a fixture over HTTP/2 if it can.
-func insecureClient(unencrypted bool) *http.Client {
-	var protocols http.Protocols
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(unencrypted)
-	return &http.Client{
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, Protocols: &protocols},
-		Timeout:   testenv.Patient(20 * time.Second),
-	}
 }
