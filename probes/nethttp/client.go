@@ -63,7 +63,6 @@ func callConstants(alternatives ...http2Names) []probes.Constant {
 		{Name: clientVarUrlSize, Of: probes.Size("net/url.URL"), Max: int64(clientHttpClientLimitsCLIENT_URL_SIZE)},
 		{Name: clientVarRequestMethod, Of: request("Method"), Max: clientRequestMax},
 		{Name: clientVarRequestHeader, Of: request("Header"), Max: clientRequestMax},
-		{Name: clientVarRequestHost, Of: request("Host"), Max: clientRequestMax},
 		{Name: clientVarRequestCtx, Of: request("ctx"), Max: clientRequestMax},
 		{Name: clientVarRequestResponse, Of: request("Response"), Max: clientRequestMax},
 		{Name: clientVarRequestUrl, Of: request("URL")},

@@ -21,7 +21,7 @@ struct http_client_event {
 	__u8 resends; // redirects that led here
 	__u8 user_info, force_query, opaque, escaped; // opaque, escaped: that is what path holds
 	__u8 pad[4];
-	struct span_text method, host, scheme, url_host, path, query, fragment, trace_state;
+	struct span_text method, scheme, url_host, path, query, fragment, trace_state;
 	struct text_area text; // last: only what is used goes out
 };
 const struct http_client_event *unused __attribute__((unused)); // for bpf2go

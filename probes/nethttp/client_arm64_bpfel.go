@@ -126,7 +126,6 @@ type clientHttpClientEvent struct {
 	Escaped    uint8
 	Pad        [4]uint8
 	Method     clientSpanText
-	Host       clientSpanText
 	Scheme     clientSpanText
 	UrlHost    clientSpanText
 	Path       clientSpanText
@@ -138,7 +137,7 @@ type clientHttpClientEvent struct {
 		Used uint16
 		Data [3200]uint8
 	}
-	_ [6]byte
+	_ [2]byte
 }
 
 type clientHttpClientLimits uint32
@@ -229,7 +228,6 @@ const (
 	clientVarProbeIndex            = "probe_index"
 	clientVarRequestCtx            = "request_ctx"
 	clientVarRequestHeader         = "request_header"
-	clientVarRequestHost           = "request_host"
 	clientVarRequestMethod         = "request_method"
 	clientVarRequestResponse       = "request_response"
 	clientVarRequestSize           = "request_size"
@@ -348,7 +346,6 @@ type clientVariableSpecs struct {
 	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
 	RequestCtx            *ebpf.VariableSpec `ebpf:"request_ctx"`
 	RequestHeader         *ebpf.VariableSpec `ebpf:"request_header"`
-	RequestHost           *ebpf.VariableSpec `ebpf:"request_host"`
 	RequestMethod         *ebpf.VariableSpec `ebpf:"request_method"`
 	RequestResponse       *ebpf.VariableSpec `ebpf:"request_response"`
 	RequestSize           *ebpf.VariableSpec `ebpf:"request_size"`
@@ -447,7 +444,6 @@ type clientVariables struct {
 	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
 	RequestCtx            *ebpf.Variable `ebpf:"request_ctx"`
 	RequestHeader         *ebpf.Variable `ebpf:"request_header"`
-	RequestHost           *ebpf.Variable `ebpf:"request_host"`
 	RequestMethod         *ebpf.Variable `ebpf:"request_method"`
 	RequestResponse       *ebpf.Variable `ebpf:"request_response"`
 	RequestSize           *ebpf.Variable `ebpf:"request_size"`

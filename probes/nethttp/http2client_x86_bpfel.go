@@ -173,7 +173,6 @@ const (
 	http2clientVarProbeIndex                 = "probe_index"
 	http2clientVarRequestCtx                 = "request_ctx"
 	http2clientVarRequestHeader              = "request_header"
-	http2clientVarRequestHost                = "request_host"
 	http2clientVarRequestMethod              = "request_method"
 	http2clientVarRequestResponse            = "request_response"
 	http2clientVarRequestSize                = "request_size"
@@ -289,7 +288,6 @@ type http2clientVariableSpecs struct {
 	ProbeIndex                 *ebpf.VariableSpec `ebpf:"probe_index"`
 	RequestCtx                 *ebpf.VariableSpec `ebpf:"request_ctx"`
 	RequestHeader              *ebpf.VariableSpec `ebpf:"request_header"`
-	RequestHost                *ebpf.VariableSpec `ebpf:"request_host"`
 	RequestMethod              *ebpf.VariableSpec `ebpf:"request_method"`
 	RequestResponse            *ebpf.VariableSpec `ebpf:"request_response"`
 	RequestSize                *ebpf.VariableSpec `ebpf:"request_size"`
@@ -386,7 +384,6 @@ type http2clientVariables struct {
 	ProbeIndex                 *ebpf.Variable `ebpf:"probe_index"`
 	RequestCtx                 *ebpf.Variable `ebpf:"request_ctx"`
 	RequestHeader              *ebpf.Variable `ebpf:"request_header"`
-	RequestHost                *ebpf.Variable `ebpf:"request_host"`
 	RequestMethod              *ebpf.Variable `ebpf:"request_method"`
 	RequestResponse            *ebpf.Variable `ebpf:"request_response"`
 	RequestSize                *ebpf.Variable `ebpf:"request_size"`

@@ -14,7 +14,7 @@
 #define REQUEST_BUFFER 272 // bytes of a Request that hold the fields below, if it is as large
 
 volatile const struct go_map_layout header_layout;
-volatile const __s64 request_size, request_method, request_header, request_host, request_ctx;
+volatile const __s64 request_size, request_method, request_header, request_ctx;
 
 #define WORD_AT(buffer, offset) (*(__u64 *)((buffer) + (offset)))
 #define STRING_AT(buffer, offset) (*(struct go_string *)((buffer) + (offset)))

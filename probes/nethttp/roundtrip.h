@@ -54,8 +54,7 @@ __noinline int read_url(__u32 target, __u64 goroutine, __u64 url)
 	return 1;
 }
 
-// read_call keeps what is to be known of the request when the call begins. 0 if that fails. Returns the word of its context's
-// type by way of the entry.
+// read_call keeps what is to be known of the request when the call begins. 0 if that fails.
 __noinline int read_call(__u32 target, __u64 goroutine, __u64 request)
 {
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
@@ -65,7 +64,6 @@ __noinline int read_call(__u32 target, __u64 goroutine, __u64 request)
 	if (!c || !read_struct(req, request_size, sizeof(req), request))
 		return 0;
 	c->event.method = append(&c->event.text, STRING_AT(req, request_method), METHOD_MAX);
-	c->event.host = append(&c->event.text, STRING_AT(req, request_host), HOST_MAX);
 	c->event.resends = count_resends(WORD_AT(req, request_response));
 	c->work.header = WORD_AT(req, request_header);
 	c->slot.context = WORD_AT(req, request_ctx + 8);

@@ -56,7 +56,7 @@ enum http_limits {
 };
 const enum http_limits *unused_limits __attribute__((unused));
 
-volatile const __s64 request_remote_addr, request_uri, request_tls;
+volatile const __s64 request_host, request_remote_addr, request_uri, request_tls;
 volatile const __s64 request_proto_major, request_proto_minor, cancel_ctx_parent, request_pattern, request_pat, pattern_str;
 volatile const __s64 writer_state, state_status, state_wrote_header, state_wrote_bytes; // of an HTTP/2 responseWriter
 
