@@ -126,11 +126,8 @@ func config(exporters, listen string) (agent.Config, error) {
 		return agent.Config{}, err
 	}
 	if wanted {
-		if err := kernel.UserWrites(); err != nil {
-			log.Warn("calls to other services are traced, but their traces do not go on there: traceparent is not written into requests", zap.Error(err))
-		} else {
-			cfg.Inject = true
-		}
+		cfg.CannotInject = kernel.UserWrites()
+		cfg.Inject = cfg.CannotInject == nil
 	}
 	if !cfg.Kernel.UprobeMulti { // else uprobes by perf events, which take more privileges, are not needed
 		return cfg, kernel.Uprobes()

@@ -29,8 +29,9 @@ type Config struct {
 	Listen   string // address of /metrics, /healthz, /readyz; "" for none
 	Kernel   Kernel
 	// Operations is how many can be under way at once, in all targets.
-	Operations int
-	Inject     bool // write trace context into outgoing requests; the kernel must let programs write
+	Operations   int
+	Inject       bool  // write trace context into outgoing requests; the kernel must let programs write
+	CannotInject error // why the kernel does not let it, though it is wanted
 	// FailWrite makes a write of each injection fail, for tests: see bpf.Options.
 	FailWrite uint32
 	Log       *zap.Logger
@@ -141,6 +142,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer scan.Stop()
 	defer drain.Stop()
 	defer trials.Stop()
+	if a.cfg.CannotInject != nil {
+		a.cfg.Log.Warn("calls to other services are traced, but their traces do not go on there: traceparent is not written into requests",
+			zap.Error(a.cfg.CannotInject))
+	}
 	if err := a.scan(); err != nil {
 		return errors.Join(err, a.Close())
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/remora-agent/remora/bpf"
 	"github.com/remora-agent/remora/internal/testenv"
 )
 
@@ -183,6 +184,19 @@ func TestDeadPID(t *testing.T) {
 		t.Error("agent ended with 0, want a failure")
 	}
 	oneLine(t, agent.Output(), strconv.Itoa(target.PID))
+}
+
+// TestSaysWhatIsNotWritten: where the kernel refuses writes to programs, the log says so once.
+func TestSaysWhatIsNotWritten(t *testing.T) {
+	testenv.RequireRoot(t)
+	_, agent, _ := traced(t, testenv.BuildSpec{Go: "1.26.8"})
+	want := 0
+	if bpf.Probe().UserWrites() != nil {
+		want = 1
+	}
+	if got := strings.Count(agent.Output(), "traceparent is not written"); got != want {
+		t.Errorf("said %d times, want %d:\n%s", got, want, agent.Output())
+	}
 }
 
 // TestReplacedOnDisk: the file of a running target is replaced by another build; the running one is traced as what it is, and
