@@ -24,7 +24,7 @@ generate: packages ## compile the BPF programs (clang-19)
 build: ## bin/remora, static
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/remora ./cmd/remora
 
-test: packages generated lint vet unit matrix e2e test-kernel fuzz-short ## all checks and tests, as CI runs them; needs root
+test: packages generated lint vet unit matrix e2e kernels fuzz-short ## all checks and tests, as CI runs them; needs root
 
 check: test ## the same as test
 
@@ -52,9 +52,12 @@ e2e: build ## tests from outside, with programs of several Go versions; needs ro
 	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m ./test/e2e/... | go run ./internal/testreport
 
 # Two at a time, one for each of two cores. What is not there is a skip, which says why.
-test-kernel: ## tests under other kernels, in virtual machines; needs root
+test-kernel: ## all tests under other kernels, in virtual machines; needs root
 	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)'
-	go test -json -count=1 -timeout 60m -parallel 2 ./test/kernel | go run ./internal/testreport
+	go test -json -count=1 -timeout 90m -parallel 2 $(SHORT) ./test/kernel | go run ./internal/testreport
+
+kernels: # the part of test-kernel that make test has time for: not the end-to-end tests
+	@$(MAKE) test-kernel SHORT=-short
 
 bench: build ## what tracing costs servers and a client, against the floor; needs root
 	go run ./internal/bench

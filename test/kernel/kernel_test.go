@@ -61,6 +61,7 @@ func TestKernels(t *testing.T) {
 	testenv.RequireRoot(t)
 	suites := build(t)
 	for _, m := range machines() {
+		m.endToEnd = m.endToEnd && !testing.Short()
 		t.Run(m.String(), func(t *testing.T) {
 			t.Parallel()
 			if err := vm.Available(m.arch); err != nil {
