@@ -96,4 +96,4 @@ packages: # install what is missing
 	mv .cache/bin/golangci-lint $@
 
 .ONESHELL:
-.PHONY: help generate build test check unit matrix real fuzz fuzz-short e2e test-kernel bench demo inspect doctor lint vet fmt generated packages
+.PHONY: help generate build test check unit matrix real fuzz fuzz-short e2e test-kernel kernels bench demo inspect doctor lint vet fmt generated packages
