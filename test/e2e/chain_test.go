@@ -13,7 +13,7 @@ import (
 	"github.com/remora-agent/remora/internal/testenv"
 )
 
-var requests = flag.Int("requests", 11, "how many requests of each kind the tests of injection send")
+var requests = flag.Int("requests", 60, "how many requests of each kind the tests of injection send")
 
 // TestChain: 1,000 requests through three processes, HTTP/1, then HTTP/2 over TLS, then h2c, are 1,000 traces, each call's SERVER span the
 // child of its CLIENT span.

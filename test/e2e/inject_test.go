@@ -272,7 +272,7 @@ func TestInjectAtTheBuffersEdge(t *testing.T) {
 	agent := testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Args: []string{"--pid", strconv.Itoa(target.PID)}})
 	agent.WaitTraced(t, target.PID)
 	without := 0
-	for n := 3850; n < 4150; n++ {
+	for n := 3850; n < 4200; n++ {
 		path := "/" + strings.Repeat("x", n)
 		callOnce(t, target, "get", "http://"+upstream.Addr().String()+path, nil)
 		got := upstream.taken()
@@ -334,15 +334,16 @@ func TestInjectDamagesNothing(t *testing.T) {
 	}
 }
 
-// sendAll sends n requests in each way, several at a time.
+// sendAll sends n requests in each way, several at a time. Every 50th body is of 1 MB, every tenth header block is of many KB.
 func sendAll(t *testing.T, target *testenv.Target, n int) {
 	t.Helper()
 	ways := map[string]string{
 		"http1": "http://" + target.Addr("plain"), "http2": "https://" + target.Addr("tls"), "h2c": "http://" + target.Addr("h2c"),
 		"xnet": "https://" + target.Addr("configured"), "configured": "https://" + target.Addr("configured"),
 	}
-	headers := []int{0, 100, 1000, 3000, 3900, 4000, 4100, 8000, 16000, 20000, 60000}
-	bodies := []int{0, 1, 1000, 20000, 1 << 20}
+	headers := []int{100, 0, 1000, 3000, 3700, 3800, 3900, 4000, 4100}
+	longHeaders := []int{8000, 16000, 20000, 60000}
+	bodies := []int{0, 1, 1000, 20000}
 	client := &http.Client{Timeout: testenv.Patient(60 * time.Second), Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
 	defer client.CloseIdleConnections()
 	var group sync.WaitGroup
@@ -350,6 +351,12 @@ func sendAll(t *testing.T, target *testenv.Target, n int) {
 		group.Go(func() {
 			for i := range n {
 				header, size := headers[i%len(headers)], bodies[i%len(bodies)]
+				if i%10 == 5 {
+					header = longHeaders[i/10%len(longHeaders)]
+				}
+				if i%50 == 3 {
+					size = 1 << 20
+				}
 				to := fmt.Sprintf("%s/echo?header=%d", base, header)
 				req, err := http.NewRequest("GET", target.URL(fmt.Sprintf("/call?how=%s&header=%d&size=%d&to=%s", how, header, size, url.QueryEscape(to))), nil)
 				if err != nil {

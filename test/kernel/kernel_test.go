@@ -54,7 +54,10 @@ const (
 	most = 25 * time.Minute
 )
 
-var only = flag.String("inside", "", "run only those `tests` inside: TestVerifier/go1.27.4")
+var (
+	only     = flag.String("inside", "", "run only those `tests` inside: TestVerifier/go1.27.4")
+	requests = flag.Int("requests", 0, "how many requests of each kind the end-to-end tests send; 0: their own number")
+)
 
 // TestKernels runs the suites under each kernel. What happens inside is reported as if it had happened here.
 func TestKernels(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -83,6 +84,9 @@ func (s suite) selection(m machine) []string {
 	flags := []string{"-test.run=" + *only}
 	if len(skip) > 0 {
 		flags = append(flags, "-test.skip="+strings.Join(skip, "|"))
+	}
+	if s.endToEnd && *requests > 0 {
+		flags = append(flags, "-requests="+strconv.Itoa(*requests))
 	}
 	return flags
 }
