@@ -9,7 +9,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LINT := golangci-lint-v2.15.0
 
 # What the tests need from Debian: the BPF compiler and its headers, a C compiler for cgo and the race detector, the linkers gold and lld.
-PACKAGES := clang-19 llvm-19 libbpf-dev linux-libc-dev gcc libc6-dev binutils lld
+PACKAGES := ca-certificates clang-19 llvm-19 libbpf-dev linux-libc-dev gcc libc6-dev binutils lld
 # What the virtual machines of test-kernel need. virtiofsd is in qemu-system-common up to bookworm, in a package of its own later.
 KERNEL_PACKAGES = qemu-system-x86 qemu-system-arm qemu-system-common xz-utils $(shell test -e /usr/lib/qemu/virtiofsd || apt-cache pkgnames virtiofsd | grep -x virtiofsd)
 FUZZTIME ?= 5m
