@@ -90,7 +90,7 @@ func LaunchAgent(t testing.TB, o AgentOptions) *Agent {
 	args := append(append(o.Wrap, Remora(t), "agent", "--listen", a.listen), o.Args...)
 	a.cmd = exec.Command(args[0], args[1:]...)
 	a.cmd.Env = append(cleanEnv(),
-		milliseconds("OTEL_BSP_SCHEDULE_DELAY", 100*time.Millisecond),
+		"OTEL_BSP_SCHEDULE_DELAY=100", // ms, on every machine: tests wait for it
 		// The defaults, but for machines that need patience: what times out is sent again, and there twice.
 		milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT", 10*time.Second),
 		milliseconds("OTEL_BSP_EXPORT_TIMEOUT", 30*time.Second))

@@ -121,7 +121,7 @@ func TestRun(t *testing.T) {
 	addrs, _ := testenv.ParseListeners(seen)
 	ask(t, "http://"+addrs["plain"]+"/hello") // at once: nothing waits for probes here
 	ask(t, "http://"+addrs["plain"]+"/status/500")
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(testenv.Patient(500 * time.Millisecond))
 	cmd.Process.Signal(syscall.SIGTERM)
 	rest, _ := io.ReadAll(stdout)
 	err := cmd.Wait()

@@ -134,7 +134,7 @@ func TestEndpointFails(t *testing.T) {
 			load(t, target, "/hello", 5, 20)
 			if c.retry {
 				testenv.Eventually(t, 10*time.Second, "a first try", func() bool { return sink.Posts(c.mode) > 0 })
-				time.Sleep(500 * time.Millisecond)
+				time.Sleep(testenv.Patient(500 * time.Millisecond))
 				sink.SetMode(testenv.Accept)
 				checkSpans(t, sink.Wait(t, 100, 20*time.Second), 100)
 			} else {

@@ -171,16 +171,16 @@ func (b streamBehaviour) send(l http2Listener, addr string) (testenv.Window, err
 	var group sync.WaitGroup
 	for i, r := range b.requests {
 		if i > 0 {
-			time.Sleep(15 * time.Millisecond) // the one before runs: the order of their starts is known
+			time.Sleep(testenv.Patient(15 * time.Millisecond)) // the one before runs: the order of their starts is known
 		}
 		group.Add(1)
 		go func() { defer group.Done(); errs[i] = client.do(r) }()
 	}
 	group.Wait()
 	client.close()
-	time.Sleep(10 * time.Millisecond) // a handler may end behind its answer
+	time.Sleep(testenv.Patient(10 * time.Millisecond)) // a handler may end behind its answer
 	w.To = time.Now()
-	time.Sleep(10 * time.Millisecond) // well apart from the next one
+	time.Sleep(testenv.Patient(10 * time.Millisecond)) // well apart from the next one
 	return w, errors.Join(errs...)
 }
 
@@ -225,7 +225,7 @@ func (c *http2Client) close() {
 
 // do sends a request and reads its answer, unless the client leaves before.
 func (c *http2Client) do(r streamRequest) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patient(10*time.Second))
 	defer cancel()
 	req, err := r.make(ctx, c.base)
 	if err != nil {
@@ -233,9 +233,9 @@ func (c *http2Client) do(r streamRequest) error {
 	}
 	switch r.leave {
 	case resets:
-		time.AfterFunc(30*time.Millisecond, cancel)
+		time.AfterFunc(testenv.Patient(30*time.Millisecond), cancel)
 	case disconnects:
-		time.AfterFunc(30*time.Millisecond, c.close)
+		time.AfterFunc(testenv.Patient(30*time.Millisecond), c.close)
 	}
 	err = c.answer(req)
 	if (err != nil) != (r.broken || r.leave != stays) {

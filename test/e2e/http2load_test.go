@@ -42,7 +42,7 @@ func testStreams(t *testing.T, spec testenv.BuildSpec, l http2Listener) {
 		t.Fatal(err)
 	}
 	sink.Wait(t, conns*streams, 20*time.Second)
-	time.Sleep(300 * time.Millisecond) // for what must not come
+	time.Sleep(testenv.Patient(300 * time.Millisecond)) // for what must not come
 	checkSpans(t, sink.Spans(), conns*streams)
 	if n := dropped(t, agent); n != 0 {
 		t.Errorf("agent counts %d drops", n)

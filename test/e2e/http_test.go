@@ -98,7 +98,7 @@ func collect(t *testing.T, sink *testenv.Sink, sent []exchange, addr string) []t
 		want += e.want
 	}
 	sink.Wait(t, want, 10*time.Second)
-	time.Sleep(300 * time.Millisecond) // for what must not come
+	time.Sleep(testenv.Patient(300 * time.Millisecond)) // for what must not come
 	spans := sink.Spans()
 
 	var sections []testenv.Section

@@ -95,7 +95,7 @@ func TestSpansAndDropsAreRequests(t *testing.T) {
 	sent := flood(t, target.Addr("plain"), 16, 3*time.Second)
 	accounted := func() int { return sink.Len() + dropped(t, agent) }
 	testenv.Within(30*time.Second, func() bool { return accounted() >= sent })
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(testenv.Patient(300 * time.Millisecond))
 	t.Logf("%d requests, %d spans, %d drops", sent, sink.Len(), dropped(t, agent))
 	if got := accounted(); got != sent {
 		t.Errorf("%d spans + %d drops = %d, want %d requests", sink.Len(), dropped(t, agent), got, sent)

@@ -40,7 +40,7 @@ func TestSelect(t *testing.T) {
 			}
 			ask(t, other.URL("/hello"))
 			sink.Wait(t, 2, 5*time.Second)
-			time.Sleep(300 * time.Millisecond)
+			time.Sleep(testenv.Patient(300 * time.Millisecond))
 			if n := sink.Len(); n != 2 {
 				t.Errorf("got %d spans, want 2: one of each selected process", n)
 			}
@@ -67,7 +67,7 @@ func TestSelectPID(t *testing.T) {
 	ask(t, sibling.URL("/hello"))
 	ask(t, target.URL("/silent"))
 	sink.Wait(t, 1, 5*time.Second)
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(testenv.Patient(300 * time.Millisecond))
 	if spans := sink.Spans(); len(spans) != 1 || spans[0].Name != "GET /silent" {
 		t.Errorf("got spans %v, want one GET /silent", spans)
 	}

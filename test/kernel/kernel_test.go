@@ -46,16 +46,13 @@ func machines() []machine {
 	}
 }
 
-const (
-	// patience makes every wait of a test inside longer. A virtual machine takes about ten times as long as a real one, and
-	// may have to share its CPU with the other and whatever else this one does.
-	patience = 10
-	// most is how long all tests under one kernel may take.
-	most = 25 * time.Minute
-)
+// patience makes every wait of a test inside longer. A virtual machine takes about ten times as long as a real one, and
+// may have to share its CPU with the other and whatever else this one does.
+const patience = 10
 
 var (
 	only     = flag.String("inside", "", "run only those `tests` inside: TestVerifier/go1.27.4")
+	most     = flag.Duration("most", 25*time.Minute, "how long all tests under one kernel may take")
 	requests = flag.Int("requests", 0, "how many requests of each kind the end-to-end tests send; 0: their own number")
 )
 
@@ -70,7 +67,7 @@ func TestKernels(t *testing.T) {
 			if err := vm.Available(m.arch); err != nil {
 				t.Skip(err)
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), most)
+			ctx, cancel := context.WithTimeout(context.Background(), *most)
 			defer cancel()
 			k, err := vm.Fetch(ctx, m.series, m.arch)
 			if err != nil {
