@@ -165,7 +165,10 @@ func (b streamBehaviour) want() int {
 
 // send carries a behaviour out and returns the time in which its spans must lie.
 func (b streamBehaviour) send(l http2Listener, addr string) (testenv.Window, error) {
-	client := newHTTP2Client(l.scheme + "://" + addr)
+	client, err := newHTTP2Client(l.scheme + "://" + addr)
+	if err != nil {
+		return testenv.Window{}, err
+	}
 	w := testenv.Window{From: time.Now()}
 	errs := make([]error, len(b.requests))
 	var group sync.WaitGroup
@@ -184,48 +187,49 @@ func (b streamBehaviour) send(l http2Listener, addr string) (testenv.Window, err
 	return w, errors.Join(errs...)
 }
 
-// http2Client speaks nothing but HTTP/2, on one connection.
+// http2Client speaks nothing but HTTP/2, on one connection, which stands before the first request: what comes after it depends on
+// nothing but the server.
 type http2Client struct {
-	base      string
-	transport *http.Transport
-	mu        sync.Mutex
-	conns     []net.Conn
+	base    string
+	timeout context.Context
+	cancel  context.CancelFunc
+	socket  net.Conn
+	conn    *http.ClientConn
 }
 
-func newHTTP2Client(base string) *http2Client {
+func newHTTP2Client(base string) (*http2Client, error) {
 	c := &http2Client{base: base}
-	c.transport = &http.Transport{
+	c.timeout, c.cancel = context.WithTimeout(context.Background(), testenv.Patient(10*time.Second))
+	transport := &http.Transport{
 		Protocols:          new(http.Protocols),
 		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true},
 		DisableCompression: true,
-		DialContext:        c.dial,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			c.socket = conn
+			return conn, err
+		},
 	}
-	c.transport.Protocols.SetHTTP2(true)
-	c.transport.Protocols.SetUnencryptedHTTP2(true)
-	return c
-}
-
-func (c *http2Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-	if err == nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.conns = append(c.conns, conn)
+	transport.Protocols.SetHTTP2(true)
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	scheme, addr, _ := strings.Cut(base, "://")
+	var err error
+	if c.conn, err = transport.NewClientConn(c.timeout, scheme, addr); err != nil {
+		c.cancel()
+		return nil, fmt.Errorf("connect to %s: %w", base, err)
 	}
-	return conn, err
+	return c, nil
 }
 
 func (c *http2Client) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, conn := range c.conns {
-		conn.Close()
-	}
+	c.socket.Close()
+	c.conn.Close()
+	c.cancel()
 }
 
 // do sends a request and reads its answer, unless the client leaves before.
 func (c *http2Client) do(r streamRequest) error {
-	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patient(10*time.Second))
+	ctx, cancel := context.WithCancel(c.timeout)
 	defer cancel()
 	req, err := r.make(ctx, c.base)
 	if err != nil {
@@ -235,7 +239,7 @@ func (c *http2Client) do(r streamRequest) error {
 	case resets:
 		time.AfterFunc(testenv.Patient(30*time.Millisecond), cancel)
 	case disconnects:
-		time.AfterFunc(testenv.Patient(30*time.Millisecond), c.close)
+		time.AfterFunc(testenv.Patient(30*time.Millisecond), func() { c.socket.Close() })
 	}
 	err = c.answer(req)
 	if (err != nil) != (r.broken || r.leave != stays) {
@@ -245,7 +249,7 @@ func (c *http2Client) do(r streamRequest) error {
 }
 
 func (c *http2Client) answer(req *http.Request) error {
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.conn.RoundTrip(req)
 	if err != nil {
 		return err
 	}
