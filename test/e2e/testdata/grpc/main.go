@@ -1,0 +1,80 @@
+// Grpc is the target of the end-to-end tests of gRPC: servers of all kinds, and in their handlers clients of all kinds. It must build with
+// Go 1.18 and google.golang.org/grpc 1.40.
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/h2c"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+)
+
+// largest is the longest message, in bytes, that servers and clients take.
+const largest = 64 << 20
+
+func main() {
+	config := &tls.Config{Certificates: []tls.Certificate{certificate()}, NextProtos: []string{"h2"}}
+	serve("plain", newServer(nil))
+	serve("tls", newServer(nil, grpc.Creds(credentials.NewTLS(config))))
+	serve("workers", newServer(nil, grpc.NumStreamWorkers(4)))
+	doomed := make(chan string, 1)
+	stopped := newServer(doomed)
+	serve("doomed", stopped)
+	go stopWhenAsked(stopped, doomed)
+	serveHTTP(config)
+	fmt.Println("ready")
+	select {}
+}
+
+// newServer has the interceptors that many programs have: they make errors of panics. Handlers tell end how the server is to end.
+func newServer(end chan<- string, options ...grpc.ServerOption) *grpc.Server {
+	s := grpc.NewServer(append(options,
+		grpc.UnaryInterceptor(recoverUnary), grpc.StreamInterceptor(recoverStream),
+		grpc.MaxRecvMsgSize(largest), grpc.MaxSendMsgSize(largest),
+	)...)
+	s.RegisterService(&service, &relay{end: end})
+	return s
+}
+
+func serve(name string, s *grpc.Server) {
+	l := listen(name)
+	go func() {
+		if err := s.Serve(l); err != nil {
+			log.Fatal(err)
+		}
+	}()
+}
+
+func listen(name string) net.Listener {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("listening", name, l.Addr())
+	return l
+}
+
+func stopWhenAsked(s *grpc.Server, how <-chan string) {
+	if <-how == "graceful" {
+		s.GracefulStop()
+		return
+	}
+	s.Stop()
+}
+
+// serveHTTP serves gRPC by net/http's HTTP/2 server, with TLS and without, and plain HTTP whose handler calls by gRPC.
+func serveHTTP(config *tls.Config) {
+	handler := newServer(nil)
+	secure := &http.Server{Handler: handler, TLSConfig: config}
+	go secure.ServeTLS(listen("http-tls"), "", "")
+	clear := &http.Server{Handler: h2c.NewHandler(handler, &http2.Server{})}
+	go clear.Serve(listen("h2c"))
+	front := &http.Server{Handler: http.HandlerFunc(callFromHTTP)}
+	go front.Serve(listen("http"))
+}
