@@ -23,17 +23,15 @@ func main() {
 	serve("plain", newServer(nil))
 	serve("tls", newServer(nil, grpc.Creds(credentials.NewTLS(config))))
 	serve("workers", newServer(nil, grpc.NumStreamWorkers(4)))
-	doomed := make(chan string, 1)
-	stopped := newServer(doomed)
-	serve("doomed", stopped)
-	go stopWhenAsked(stopped, doomed)
+	serveUntil("stops", (*grpc.Server).Stop)
+	serveUntil("drains", (*grpc.Server).GracefulStop)
 	serveHTTP(config)
 	fmt.Println("ready")
 	select {}
 }
 
-// newServer has the interceptors that many programs have: they make errors of panics. Handlers tell end how the server is to end.
-func newServer(end chan<- string, options ...grpc.ServerOption) *grpc.Server {
+// newServer has the interceptors that many programs have: they make errors of panics. Handlers use end to ask for its end.
+func newServer(end chan<- struct{}, options ...grpc.ServerOption) *grpc.Server {
 	s := grpc.NewServer(append(options,
 		grpc.UnaryInterceptor(recoverUnary), grpc.StreamInterceptor(recoverStream),
 		grpc.MaxRecvMsgSize(largest), grpc.MaxSendMsgSize(largest),
@@ -44,11 +42,7 @@ func newServer(end chan<- string, options ...grpc.ServerOption) *grpc.Server {
 
 func serve(name string, s *grpc.Server) {
 	l := listen(name)
-	go func() {
-		if err := s.Serve(l); err != nil {
-			log.Fatal(err)
-		}
-	}()
+	go s.Serve(l)
 }
 
 func listen(name string) net.Listener {
@@ -60,12 +54,12 @@ func listen(name string) net.Listener {
 	return l
 }
 
-func stopWhenAsked(s *grpc.Server, how <-chan string) {
-	if <-how == "graceful" {
-		s.GracefulStop()
-		return
-	}
-	s.Stop()
+// serveUntil serves until a handler asks for the end.
+func serveUntil(name string, stop func(*grpc.Server)) {
+	end := make(chan struct{}, 1)
+	s := newServer(end)
+	serve(name, s)
+	go func() { <-end; stop(s) }()
 }
 
 // serveHTTP serves gRPC by net/http's HTTP/2 server, with TLS and without, and plain HTTP whose handler calls by gRPC.

@@ -31,13 +31,13 @@ var (
 // relay carries out what the metadata of a call asks for:
 //
 //	route    the calls to make first, one by the other (see parseHop)
-//	do       what then to do: panic, wait, sleep, error, stop or graceful
+//	do       what then to do: panic, wait, sleep, error or end (the server's)
 //	code     the number of the status to end with, and
 //	message  its message
 //	x-long   comes back as a trailer, as does
 //	seen     the traceparents with which the calls of the route arrived
 type relay struct {
-	end chan<- string // tells how the server is to end
+	end chan<- struct{} // asks for the server's end
 }
 
 func unary(r any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
@@ -159,13 +159,13 @@ func (r *relay) do(ctx context.Context, what string) error {
 		panic("boom")
 	case "wait":
 		<-ctx.Done()
-		return ctx.Err()
+		return status.FromContextError(ctx.Err()).Err()
 	case "sleep":
 		time.Sleep(50 * time.Millisecond)
 	case "error":
 		return errors.New("no status")
-	case "stop", "graceful":
-		r.end <- what
+	case "end":
+		r.end <- struct{}{}
 		time.Sleep(50 * time.Millisecond)
 	}
 	return nil
