@@ -23,6 +23,7 @@ func main() {
 	serve("plain", newServer(nil))
 	serve("tls", newServer(nil, grpc.Creds(credentials.NewTLS(config))))
 	serve("workers", newServer(nil, grpc.NumStreamWorkers(4)))
+	serve("small", newServer(nil, grpc.MaxHeaderListSize(8<<10)))
 	serveUntil("stops", (*grpc.Server).Stop)
 	serveUntil("drains", (*grpc.Server).GracefulStop)
 	serveHTTP(config)
