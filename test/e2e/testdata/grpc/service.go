@@ -140,10 +140,11 @@ func (r *relay) act(ctx context.Context, in *wrapperspb.BytesValue) (*wrapperspb
 	return in, seen(trailer, md), statusOf(md)
 }
 
-// seen adds to a trailer the traceparents of a call, in the order of the route.
+// seen returns a trailer with the traceparents of a call before those of the calls that it made.
 func seen(trailer, md metadata.MD) metadata.MD {
-	trailer["seen"] = append([]string{fmt.Sprint(md["traceparent"])}, trailer["seen"]...)
-	return trailer
+	all := metadata.MD{"x-long": trailer["x-long"]}
+	all["seen"] = append([]string{fmt.Sprint(md["traceparent"])}, trailer["seen"]...)
+	return all
 }
 
 func get(md metadata.MD, key string) string {
