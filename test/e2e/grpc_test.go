@@ -86,7 +86,7 @@ func rpcBehaviours() []rpcBehaviour {
 		oneRPC("Upload", rpc{method: "Upload", body: []byte("body")}),
 		oneRPC("Download", rpc{method: "Download", body: []byte("body")}),
 		oneRPC("Talk", rpc{method: "Talk", body: []byte("body")}),
-		oneRPC("4 MB", rpc{method: "Unary", body: patterned(4<<20)}),
+		oneRPC("4 MB", rpc{method: "Unary", body: patterned(4 << 20)}),
 		oneRPC("much metadata", rpc{method: "Unary", metadata: []string{"x-long", strings.Repeat("~", 8<<10)}}),
 		oneRPC("no message", rpc{method: "Unary", metadata: []string{"code", "5", "message", ""}, code: codes.NotFound}),
 		oneRPC("error without status", rpc{method: "Unary", metadata: []string{"do", "error"}, code: codes.Unknown}),
