@@ -41,7 +41,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 15, "how often each of the three is measured")
 	flag.IntVar(&o.conns, "conns", 32, "connections")
 	flag.DurationVar(&o.slice, "slice", 200*time.Millisecond, "one short measurement; the fastest of several counts")
-	flag.StringVar(&o.only, "only", "", "measure only this `kind`: HTTP/1 server, HTTP/2 server, HTTP/1 client")
+	flag.StringVar(&o.only, "only", "", "measure only this `kind`: HTTP/1 server, HTTP/2 server, HTTP/1 client, gRPC server, gRPC client")
 	flag.StringVar(&o.json, "json", "bin/bench.json", "file for the result")
 	flag.Parse()
 	if err := run(o); err != nil {
