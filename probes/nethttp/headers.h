@@ -44,12 +44,11 @@ __noinline int scan_group(__u64 target, __u64 goroutine)
 {
 	struct span_key key = { .target = target, .goroutine = goroutine };
 	struct http_request *r = find_request(&key);
-	__u32 size = header_layout.group_size;
 
 	if (!r || walk_done(&r->work.walk))
 		return 0;
 	__u64 group = next_group(&r->work.walk, &header_layout);
-	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(r->group, size, (void *)group))
+	if (!read_group(r->group, group, &header_layout))
 		return !walk_done(&r->work.walk);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAP_SLOTS; i++) {
