@@ -49,12 +49,11 @@ __noinline int scan_group(__u32 target, __u32 role, __u64 id)
 {
 	struct span_key key = { .target = target, .role = role, .goroutine = id };
 	struct grpc_call *c = find_call(&key);
-	__u32 size = metadata_layout.group_size;
 
 	if (!c || walk_done(&c->work.walk))
 		return 0;
 	__u64 group = next_group(&c->work.walk, &metadata_layout);
-	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(c->group, size, (void *)group))
+	if (!read_group(c->group, group, &metadata_layout))
 		return !walk_done(&c->work.walk);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAP_SLOTS; i++) {

@@ -41,6 +41,8 @@ static __always_inline void begin_stream(struct span_key *key, __u64 server, __u
 		read_addr(c, read_iface(c->work.peer + peer_addr));
 	bool parent = c->work.traceparents == 1 && read_parent(key->target, key->role, key->goroutine);
 	c->event.head.remote_parent = parent && !http;
+	if (!parent) // a tracestate is nothing without its traceparent
+		c->event.trace_state.len = c->slot.trace_state_len = 0;
 	if (http) {
 		parent_of(http, &c->work.parent);
 		parent = true;

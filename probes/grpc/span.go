@@ -57,17 +57,19 @@ func (d *decoder) fill(span *tracepb.Span, c *call) {
 	span.Attributes = a.list
 }
 
-// unknownMethod says whether the server answers so itself: https://github.com/grpc/grpc-go/blob/v1.80.0/server.go (handleStream).
+// unknownMethod says whether the server answers so itself: https://github.com/grpc/grpc-go/blob/v1.80.0/server.go (handleStream). A handler
+// may hand on the same answer of another server, which is about another method.
 func (c *call) unknownMethod() bool {
 	if c.code != unimplemented {
 		return false
 	}
-	for _, text := range []string{"unknown service ", "unknown method ", "malformed method name"} {
-		if strings.HasPrefix(c.message, text) {
-			return true
-		}
+	path := strings.TrimPrefix(c.method, "/")
+	last := strings.LastIndex(path, "/")
+	if last < 0 || path == c.method {
+		return strings.HasPrefix(c.message, "malformed method name")
 	}
-	return false
+	service, method := path[:last], path[last+1:]
+	return c.message == "unknown service "+service || c.message == "unknown method "+method+" for service "+service
 }
 
 // server is whom the call is for: the client's target, or the authority that the client named.

@@ -89,6 +89,23 @@ func TestSpan(t *testing.T) {
 			status: failed("unknown method Hello for service example.Greeter"),
 		},
 		{
+			name: "unknown method of another server", kind: server, span: "example.Greeter/Hello",
+			sent: sent{method: method, message: "unknown method Hello for service example.Other", fixed: ended(unimplemented)},
+			attrs: []any{
+				"rpc.method", "example.Greeter/Hello", "rpc.response.status_code", "UNIMPLEMENTED", "error.type", "UNIMPLEMENTED",
+			},
+			status: failed("unknown method Hello for service example.Other"),
+		},
+		{
+			name: "malformed method", kind: server, span: "grpc",
+			sent: sent{method: "/malformed", message: `malformed method name: "/malformed"`, fixed: ended(unimplemented)},
+			attrs: []any{
+				"rpc.method", "_OTHER", "rpc.method_original", "malformed",
+				"rpc.response.status_code", "UNIMPLEMENTED", "error.type", "UNIMPLEMENTED",
+			},
+			status: failed(`malformed method name: "/malformed"`),
+		},
+		{
 			name: "method that is not implemented", kind: server, span: "example.Greeter/Hello",
 			sent: sent{method: method, message: "method Hello not implemented", fixed: ended(unimplemented)},
 			attrs: []any{
