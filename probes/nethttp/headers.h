@@ -7,31 +7,6 @@
 // The lengths of the names below: most lines are passed by without reading theirs.
 #define NAME_LENGTHS (1 << 9 | 1 << 10 | 1 << 11 | 1 << 15 | 1 << 16 | 1 << 17)
 
-// append_trace_state joins the lines of the header to one list. What would make it too long is left out whole: a list that is
-// cut in its middle says something else.
-static __always_inline struct span_text append_trace_state(struct text_area *t, struct go_slice lines)
-{
-	struct span_text all = {};
-
-	for (int i = 0; i < TRACE_STATE_LINES && i < lines.len; i++) {
-		struct go_string line = read_string_header(lines.ptr + i * sizeof(line));
-		if (!line.len)
-			continue;
-		if (line.len > TRACE_STATE_MAX || all.len + line.len > TRACE_STATE_MAX) {
-			count_loss(LOSS_TRUNCATED);
-			break;
-		}
-		if (all.len)
-			append_byte(t, ',');
-		struct span_text more = append(t, line, TRACE_STATE_MAX);
-		if (!all.len)
-			all = more;
-		else if (more.len)
-			all.len = more.off + more.len - all.off;
-	}
-	return all;
-}
-
 // keep_header keeps what a span needs of one header line.
 static __always_inline void keep_header(struct http_request *r, struct go_string name, struct go_slice values)
 {
