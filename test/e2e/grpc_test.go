@@ -152,6 +152,9 @@ func (b rpcBehaviour) send(addr string, secure bool) (w testenv.Window, err erro
 	if err != nil {
 		return w, err
 	}
+	if err := ready(conn); err != nil { // or the order of the first calls is not known
+		return w, err
+	}
 	w.From = time.Now()
 	errs := make(chan error)
 	for i, r := range b.calls {
