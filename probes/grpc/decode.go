@@ -59,6 +59,9 @@ func (d *decoder) decode(head *bpf.SpanHead, event []byte, target probes.Target)
 
 // peerIP is the invalid address if the peer has none.
 func peerIP(ev *serverGrpcEvent) netip.Addr {
-	ip, _ := netip.AddrFromSlice(ev.PeerIp[:min(int(ev.PeerIpLen), len(ev.PeerIp))])
+	if int(ev.PeerIpLen) > len(ev.PeerIp) {
+		return netip.Addr{}
+	}
+	ip, _ := netip.AddrFromSlice(ev.PeerIp[:ev.PeerIpLen])
 	return ip.Unmap()
 }

@@ -31,7 +31,7 @@ const other = "_OTHER"
 
 // fill writes the call into the span by the conventions for gRPC: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 func (d *decoder) fill(span *tracepb.Span, c *call) {
-	a := attributes{Cache: d.Cache, list: make([]*commonpb.KeyValue, 0, 10)}
+	a := attributes{Cache: d.Cache, list: make([]*commonpb.KeyValue, 0, 12)}
 	server := d.kind == tracepb.Span_SPAN_KIND_SERVER
 	a.text(semconv.RPCSystemNameKey, "grpc")
 	method := strings.TrimPrefix(c.method, "/")
@@ -44,7 +44,10 @@ func (d *decoder) fill(span *tracepb.Span, c *call) {
 		a.text(semconv.RPCMethodKey, method)
 	}
 	a.address(semconv.ServerAddressKey, semconv.ServerPortKey, c.server())
-	c.addPeer(&a)
+	if server {
+		c.addPeer(&a, semconv.ClientAddressKey, semconv.ClientPortKey)
+	}
+	c.addPeer(&a, semconv.NetworkPeerAddressKey, semconv.NetworkPeerPortKey)
 	c.addStatus(&a, span, server)
 	if len(span.ParentSpanId) > 0 && c.traceState != "" {
 		if state, err := trace.ParseTraceState(c.traceState); err == nil {
@@ -75,13 +78,13 @@ func (c *call) server() string {
 	return c.authority
 }
 
-func (c *call) addPeer(a *attributes) {
+func (c *call) addPeer(a *attributes, host, port attribute.Key) {
 	switch {
 	case c.peerIP.IsValid():
-		a.text(semconv.NetworkPeerAddressKey, c.peerIP.String())
-		a.number(semconv.NetworkPeerPortKey, int64(c.peerPort))
+		a.text(host, c.peerIP.String())
+		a.number(port, int64(c.peerPort))
 	case c.peer != "" && c.peer != "@": // a Unix socket without a name
-		a.address(semconv.NetworkPeerAddressKey, semconv.NetworkPeerPortKey, c.peer)
+		a.address(host, port, c.peer)
 	}
 }
 
