@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/remora-agent/remora/bpf"
 	"github.com/remora-agent/remora/internal/rig"
 )
 
@@ -87,7 +89,11 @@ func measureAll(o options, sc scenario, bin, endpoint string) (_ result, err err
 		return result{}, err
 	}
 	defer func() { load.target.Stop(); err = errors.Join(err, load.close()) }()
-	offsets, err := spanOffsets(o.remora, bin, sc.programs)
+	programs := sc.programs
+	if bpf.Probe().UserWrites() == nil {
+		programs = slices.Concat(programs, sc.injects)
+	}
+	offsets, err := spanOffsets(o.remora, bin, programs)
 	if err != nil {
 		return result{}, err
 	}

@@ -12,6 +12,7 @@ import (
 type scenario struct {
 	name     string
 	programs []string // those that run once in every operation
+	injects  []string // those that do so as well where the kernel lets them write to the target
 	start    func(bin string, conns int) (*load, error)
 }
 
@@ -43,11 +44,11 @@ func scenarios() []scenario {
 		return rig.LoadGRPC(addr, "/bench.Service/Do", conns, d)
 	}
 	return []scenario{
-		{"HTTP/1 server", []string{"serve_http", "serve_http_return"}, serve(http1)},
-		{"HTTP/2 server", []string{"serve_http", "stream_done"}, serve(rig.LoadHTTP2)},
-		{"HTTP/1 client", []string{"round_trip", "round_trip_return"}, call(rig.NewResponder, "-call", "http://")},
-		{"gRPC server", []string{"GRPC_SERVER"}, serve(unary, "-grpc")},
-		{"gRPC client", []string{"GRPC_CLIENT"}, call(rig.NewGRPCResponder, "-grpc", "-call", "")},
+		{"HTTP/1 server", []string{"serve_http", "serve_http_return"}, nil, serve(http1)},
+		{"HTTP/2 server", []string{"serve_http", "stream_done"}, nil, serve(rig.LoadHTTP2)},
+		{"HTTP/1 client", []string{"round_trip", "round_trip_return"}, nil, call(rig.NewResponder, "-call", "http://")},
+		{"gRPC server", []string{"handle_stream", "write_status"}, nil, serve(unary, "-grpc")},
+		{"gRPC client", []string{"client_stream", "finish"}, []string{"write_headers"}, call(rig.NewGRPCResponder, "-grpc", "-call", "")},
 	}
 }
 

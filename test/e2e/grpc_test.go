@@ -95,8 +95,8 @@ func rpcBehaviours() []rpcBehaviour {
 		oneRPC("unknown method", rpc{method: "Nothing", code: codes.Unimplemented}),
 		oneRPC("unknown service", rpc{method: "/remora.test.Nothing/Do", code: codes.Unimplemented}),
 		oneRPC("malformed method", rpc{method: "/malformed", code: codes.Unimplemented}),
-		oneRPC("deadline", rpc{method: "Unary", metadata: []string{"do", "wait"}, timeout: 100 * time.Millisecond, code: codes.DeadlineExceeded}),
-		oneRPC("deadline of a stream", rpc{method: "Talk", metadata: []string{"do", "wait"}, timeout: 100 * time.Millisecond, code: codes.DeadlineExceeded}),
+		oneRPC("deadline", rpc{method: "Unary", metadata: []string{"do", "overdue"}, timeout: 100 * time.Millisecond, code: codes.DeadlineExceeded}),
+		oneRPC("deadline of a stream", rpc{method: "Talk", metadata: []string{"do", "overdue"}, timeout: 100 * time.Millisecond, code: codes.DeadlineExceeded}),
 		oneRPC("cancelled", rpc{method: "Unary", metadata: []string{"do", "wait"}, leave: resets, code: codes.Canceled}),
 		oneRPC("cancelled stream", rpc{method: "Download", metadata: []string{"do", "wait"}, leave: resets, code: codes.Canceled}),
 		oneRPC("client disconnects", rpc{method: "Talk", metadata: []string{"do", "wait"}, leave: disconnects, code: codes.Canceled}),
@@ -150,6 +150,9 @@ func (b rpcBehaviour) send(addr string, secure bool) (w testenv.Window, err erro
 	}
 	conn, err := connectGRPC(addr, secure, authority)
 	if err != nil {
+		return w, err
+	}
+	if err := ready(conn); err != nil { // or the order of the first calls is not known
 		return w, err
 	}
 	w.From = time.Now()

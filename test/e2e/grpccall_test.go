@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -69,6 +70,19 @@ func connectGRPC(addr string, secure bool, authority string) (*grpc.ClientConn, 
 		options = append(options, grpc.WithAuthority(authority))
 	}
 	return grpc.NewClient("passthrough:///"+addr, options...)
+}
+
+// ready waits for the connection.
+func ready(conn *grpc.ClientConn) error {
+	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patient(20*time.Second))
+	defer cancel()
+	conn.Connect()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		if !conn.WaitForStateChange(ctx, state) {
+			return fmt.Errorf("connect to %s: still %v", conn.Target(), state)
+		}
+	}
+	return nil
 }
 
 // do makes the call and returns what came back; the error is nil when it ended as it must.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -194,8 +195,10 @@ func TestGRPCClient(t *testing.T) {
 			spans := sink.Wait(t, 2*len(sent), testenv.Patient(10*time.Second))
 			canon := canonical("")
 			canon.Ports = u.ports()
-			canon.Ports[u.unix] = "SOCKET"
 			sections := sectionsOf(t, sent, simplified(t, spans), canon)
+			for i := range sections {
+				sections[i].Text = strings.ReplaceAll(sections[i].Text, u.unix, "SOCKET")
+			}
 			testenv.Golden(t, "testdata/grpcclient.golden", b.overlay("testdata/grpcclient.golden"), sections)
 			checkGRPCEnd(t, target, agent)
 		})
@@ -228,8 +231,10 @@ func (c grpcCall) send(t *testing.T, target *testenv.Target, u *grpcUpstream) (w
 	return w, err
 }
 
-// connecting is what the versions say in other words about a connection that cannot be had, and lost about one that is gone.
+// connecting is what the versions say in other words about a connection that cannot be had, lost about one that is gone, and overdue what they
+// say when the server noticed a deadline first.
 var (
+	overdue    = regexp.MustCompile(`^stream terminated by RST_STREAM with error code: CANCEL$`)
 	connecting = regexp.MustCompile(`^(connection error: desc|last connection error: connection error: desc) = .*(connection refused)"?$`)
 	lost       = regexp.MustCompile(`^(error reading from server: .*|transport is closing|connection error: .*)$`)
 )
@@ -255,7 +260,11 @@ func simplified(t *testing.T, spans []testenv.Span) []testenv.Span {
 		spans[i].Attributes = kept
 		if s.Status != nil {
 			message := connecting.ReplaceAllString(s.Status.Message, "CONNECTING: $2")
-			s.Status.Message = lost.ReplaceAllString(message, "CONNECTION LOST")
+			message = lost.ReplaceAllString(message, "CONNECTION LOST")
+			if testenv.Attributes(s.Attributes)["error.type"] == `"DEADLINE_EXCEEDED"` {
+				message = overdue.ReplaceAllString(message, context.DeadlineExceeded.Error())
+			}
+			s.Status.Message = message
 		}
 	}
 	return spans

@@ -103,9 +103,6 @@ func TestGRPCInstrumented(t *testing.T) {
 		if fmt.Sprintf("%x", s.TraceId) != remoteTrace {
 			t.Errorf("%s is of the trace %x, want %s", s.Name, s.TraceId, remoteTrace)
 		}
-		if s.Kind.String() == "SPAN_KIND_CLIENT" && !strings.Contains(seen[0], fmt.Sprintf("%x", s.ParentSpanId)) {
-			t.Errorf("the call's parent is %x, want what it carries: %s", s.ParentSpanId, seen[0])
-		}
 	}
 	checkGRPCEnd(t, target, agent)
 }

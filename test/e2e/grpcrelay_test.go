@@ -37,7 +37,7 @@ func startGRPCRelay(t *testing.T, b grpcBuild, secure bool, sink *testenv.Sink, 
 		r.targets = append(r.targets, p)
 		args = append(args, "--pid", strconv.Itoa(p.PID))
 	}
-	env = append([]string{"OTEL_BSP_MAX_QUEUE_SIZE=65536"}, env...)
+	env = append([]string{"OTEL_BSP_MAX_QUEUE_SIZE=65536", fmt.Sprint("REMORA_MAX_OPERATIONS=", 8**streams)}, env...) // each call is five at once
 	r.agent = testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Args: args, Env: env})
 	for _, p := range r.targets {
 		r.agent.WaitTraced(t, p.PID)

@@ -31,7 +31,7 @@ var (
 // relay carries out what the metadata of a call asks for:
 //
 //	route    the calls to make first, one by the other (see parseHop)
-//	do       what then to do: panic, wait, sleep, error or end (the server's)
+//	do       what then to do: panic, wait, overdue, sleep, error or end (the server's)
 //	code     the number of the status to end with, and
 //	message  its message
 //	x-long   comes back as a trailer, as does
@@ -161,6 +161,9 @@ func (r *relay) do(ctx context.Context, what string) error {
 	case "wait":
 		<-ctx.Done()
 		return status.FromContextError(ctx.Err()).Err()
+	case "overdue":
+		<-ctx.Done() // which may be the client's cancellation: it has the same deadline, and knows it first
+		return status.Error(codes.DeadlineExceeded, context.DeadlineExceeded.Error())
 	case "sleep":
 		time.Sleep(50 * time.Millisecond)
 	case "error":
