@@ -7,7 +7,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-volatile const struct points client_stream_points, finish_points, write_headers_points;
+volatile const struct points client_stream_points, stream_failed_points, finish_points, write_headers_points;
 
 // func (cs *clientStream) withRetry(op func(a *csAttempt) error, onSuccess func()) error, and before 1.41
 // func (cs *clientStream) newAttemptLocked(…) error, where newClientStreamWithParams calls it: cs is new. 1: cs
@@ -18,6 +18,17 @@ int client_stream(struct pt_regs *ctx)
 
 	if (p)
 		begin_call(ctx, p);
+	return 0;
+}
+
+// Where newClientStreamWithParams goes on when withRetry has returned an error. Results: 0–1: err
+SEC("uprobe/stream_failed")
+int stream_failed(struct pt_regs *ctx)
+{
+	const volatile struct point *p = find_point(ctx, &stream_failed_points);
+
+	if (p)
+		fail_call(ctx, p);
 	return 0;
 }
 
