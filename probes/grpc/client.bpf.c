@@ -7,9 +7,9 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-volatile const struct points client_stream_points, finish_points, write_headers_points;
+volatile const struct points client_stream_points, stream_failed_points, finish_points, write_headers_points;
 
-// func (cs *clientStream) withRetry(op func(a *csAttempt) error, onSuccess func()) error, and before 1.41
+// func (cs *clientStream) withRetry(op func(a *csAttempt) error, onSuccess func()) error, and before 1.43
 // func (cs *clientStream) newAttemptLocked(…) error, where newClientStreamWithParams calls it: cs is new. 1: cs
 SEC("uprobe/client_stream")
 int client_stream(struct pt_regs *ctx)
@@ -21,8 +21,19 @@ int client_stream(struct pt_regs *ctx)
 	return 0;
 }
 
+// Where newClientStreamWithParams goes on when withRetry has returned an error. Results: 0–1: err
+SEC("uprobe/stream_failed")
+int stream_failed(struct pt_regs *ctx)
+{
+	const volatile struct point *p = find_point(ctx, &stream_failed_points);
+
+	if (p)
+		fail_call(ctx, p);
+	return 0;
+}
+
 // func (l *loopyWriter) writeHeader(streamID uint32, endStream bool, hf []hpack.HeaderField, onWrite func()) error
-// where (*loopyWriter).originateStream, from 1.81 clientHeaderHandler, has called it: a request's frames are written.
+// where (*loopyWriter).originateStream, from 1.85 clientHeaderHandler, has called it: a request's frames are written.
 SEC("uprobe/write_headers")
 int write_headers(struct pt_regs *ctx)
 {

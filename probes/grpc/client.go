@@ -12,7 +12,8 @@ import (
 // Its traps are the call in newClientStreamWithParams that begins the first attempt, the place behind the writing of a request's frames in
 // the transport's writer, and the entry of (*clientStream).finish
 // (https://github.com/grpc/grpc-go/blob/v1.80.0/stream.go, internal/transport/controlbuf.go): three per call. finish is called
-// once more for a stream, in the goroutine that waits for its context.
+// once more for a stream, in the goroutine that waits for its context. A stream that cannot be created is not finished, from 1.43; a trap on
+// the way of that error only sees it.
 func Client() probes.Probe {
 	create := library + ".newClientStreamWithParams"
 	stream := func(method string) string { return library + ".(*clientStream)." + method }
@@ -27,6 +28,7 @@ func Client() probes.Probe {
 				{Func: create, At: stream("newAttemptLocked")}, // before 1.43: it is what makes the stream
 				{Func: create, At: stream("withRetry")},
 			}},
+			{Name: clientProgStreamFailed, Optional: true, Sites: []probes.Site{{Func: create, Failed: stream("withRetry"), Results: 2}}},
 			{Name: clientProgWriteHeaders, Injects: true, Optional: true, Sites: []probes.Site{
 				{Func: writer("clientHeaderHandler"), After: []string{writer("writeHeader")}}, // from 1.85
 				{Func: writer("originateStream"), After: []string{writer("writeHeader")}},

@@ -5,23 +5,27 @@
 #include "metadata.h"
 
 #define CODE_UNKNOWN 2
+#define STACK_MAX 96 // words of the stack of newClientStreamWithParams
 #define MAX_ADDED 8 // fields that AppendToOutgoingContext adds, which are looked through
 
 volatile const struct addr_set status_error_types, error_string_types;
 volatile const __s64 client_ctx, client_call_hdr, client_conn, client_attempt, attempt_transport, transport_remote_addr;
 volatile const __s64 call_method, call_host, conn_target, raw_metadata, raw_added, error_status;
 
-// read_added looks for a traceparent among what was added to the metadata: [][]string, of names and values in turn.
-static __always_inline void read_added(struct grpc_call *c, __u64 raw)
+// read_added looks for a traceparent among what was added to the metadata: [][]string, of names and values in turn. Global, for a stack of
+// its own.
+__noinline int read_added(__u32 target, __u64 stream)
 {
+	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = stream };
+	struct grpc_call *c = find_call(&key);
 	struct go_slice all = {}, one;
 
-	if (bpf_probe_read_user(&all, sizeof(all), (void *)(raw + raw_added)))
-		return;
+	if (!c || bpf_probe_read_user(&all, sizeof(all), (void *)(c->work.metadata + raw_added)))
+		return 0;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_ADDED && i < all.len; i++) {
 		if (bpf_probe_read_user(&one, sizeof(one), (void *)(all.ptr + i * sizeof(one))))
-			return;
+			return 0;
 #pragma clang loop unroll(disable)
 		for (int k = 0; k < MAX_ADDED && 2 * k + 1 < one.len; k++) {
 			__u64 pair = one.ptr + 2 * k * sizeof(struct go_string), w[2] = {};
@@ -30,19 +34,17 @@ static __always_inline void read_added(struct grpc_call *c, __u64 raw)
 				keep_traceparent(c, read_string_header(pair + sizeof(name)), 1);
 		}
 	}
+	return 1;
 }
 
-// find_carried reads the traceparent that the call's metadata has already: 1 if it is valid. Global: the verifier checks it once.
-__noinline int find_carried(__u32 target, __u64 stream)
+// find_carried reads the traceparent that the call's metadata has already: true if it is valid.
+static __always_inline bool find_carried(struct span_key *key, struct grpc_call *c)
 {
-	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = stream };
-	struct grpc_call *c = find_call(&key);
-
-	if (!c || !c->work.metadata)
-		return 0;
-	read_metadata(&key, c, read_u64(c->work.metadata + raw_metadata));
-	read_added(c, c->work.metadata);
-	return c->work.traceparents == 1 && read_parent(target, ROLE_STREAM, stream);
+	if (!c->work.metadata)
+		return false;
+	read_metadata(key, c, read_u64(c->work.metadata + raw_metadata));
+	read_added(key->target, key->goroutine);
+	return c->work.traceparents == 1 && read_parent(key->target, key->role, key->goroutine);
 }
 
 // read_request keeps what the call is and whom it is for.
@@ -78,7 +80,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	read_request(c, stream);
 	know_context(&key, c, context);
 	find_values(key.target, key.role, key.goroutine);
-	bool child = find_carried(key.target, stream);
+	bool child = find_carried(&key, c);
 	if (o && (!child || handed_on(&c->work.parent, o))) {
 		parent_of(o, &c->work.parent);
 		child = true;
@@ -128,4 +130,25 @@ static __always_inline void end_call(struct pt_regs *ctx, const volatile struct 
 			read_addr(c, read_iface(transport.data + transport_remote_addr));
 	}
 	end(&key, c);
+}
+
+// fail_call ends a call whose stream could not be created: newClientStreamWithParams has the error, and nobody will call finish. Its
+// clientStream is the one of a known call that is on the stack.
+static __always_inline void fail_call(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_STREAM };
+	struct go_iface err = { .type = result_word(ctx, p, 0), .data = result_word(ctx, p, 1) };
+	__u64 sp = REG_SP(ctx);
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < STACK_MAX; i++) {
+		key.goroutine = read_u64(sp + i * sizeof(__u64));
+		struct grpc_call *c = key.goroutine ? find_call(&key) : NULL;
+		if (!c || c->event.head.probe != probe_index || read_iface(key.goroutine + client_ctx).data != c->slot.context)
+			continue;
+		if (c->slot.state == OPERATION_SAMPLED)
+			read_error(c, err);
+		end(&key, c);
+		return;
+	}
 }

@@ -145,6 +145,7 @@ const (
 	clientMapOperations            = "operations"
 	clientProgClientStream         = "client_stream"
 	clientProgFinish               = "finish"
+	clientProgStreamFailed         = "stream_failed"
 	clientProgWriteHeaders         = "write_headers"
 	clientVarAttemptTransport      = "attempt_transport"
 	clientVarCallHost              = "call_host"
@@ -191,6 +192,7 @@ const (
 	clientVarStatusErrorTypes      = "status_error_types"
 	clientVarStatusProto           = "status_proto"
 	clientVarStreamCtx             = "stream_ctx"
+	clientVarStreamFailedPoints    = "stream_failed_points"
 	clientVarStreamQuota           = "stream_quota"
 	clientVarStreamTransport       = "stream_transport"
 	clientVarTcpAddrIp             = "tcp_addr_ip"
@@ -258,6 +260,7 @@ type clientSpecs struct {
 type clientProgramSpecs struct {
 	ClientStream *ebpf.ProgramSpec `ebpf:"client_stream"`
 	Finish       *ebpf.ProgramSpec `ebpf:"finish"`
+	StreamFailed *ebpf.ProgramSpec `ebpf:"stream_failed"`
 	WriteHeaders *ebpf.ProgramSpec `ebpf:"write_headers"`
 }
 
@@ -323,6 +326,7 @@ type clientVariableSpecs struct {
 	StatusErrorTypes      *ebpf.VariableSpec `ebpf:"status_error_types"`
 	StatusProto           *ebpf.VariableSpec `ebpf:"status_proto"`
 	StreamCtx             *ebpf.VariableSpec `ebpf:"stream_ctx"`
+	StreamFailedPoints    *ebpf.VariableSpec `ebpf:"stream_failed_points"`
 	StreamQuota           *ebpf.VariableSpec `ebpf:"stream_quota"`
 	StreamTransport       *ebpf.VariableSpec `ebpf:"stream_transport"`
 	TcpAddrIp             *ebpf.VariableSpec `ebpf:"tcp_addr_ip"`
@@ -436,6 +440,7 @@ type clientVariables struct {
 	StatusErrorTypes      *ebpf.Variable `ebpf:"status_error_types"`
 	StatusProto           *ebpf.Variable `ebpf:"status_proto"`
 	StreamCtx             *ebpf.Variable `ebpf:"stream_ctx"`
+	StreamFailedPoints    *ebpf.Variable `ebpf:"stream_failed_points"`
 	StreamQuota           *ebpf.Variable `ebpf:"stream_quota"`
 	StreamTransport       *ebpf.Variable `ebpf:"stream_transport"`
 	TcpAddrIp             *ebpf.Variable `ebpf:"tcp_addr_ip"`
@@ -465,6 +470,7 @@ type clientVariables struct {
 type clientPrograms struct {
 	ClientStream *ebpf.Program `ebpf:"client_stream"`
 	Finish       *ebpf.Program `ebpf:"finish"`
+	StreamFailed *ebpf.Program `ebpf:"stream_failed"`
 	WriteHeaders *ebpf.Program `ebpf:"write_headers"`
 }
 
@@ -472,6 +478,7 @@ func (p *clientPrograms) Close() error {
 	return _ClientClose(
 		p.ClientStream,
 		p.Finish,
+		p.StreamFailed,
 		p.WriteHeaders,
 	)
 }

@@ -10,7 +10,7 @@ import (
 // from the beginning of its goroutine's work until its status is written.
 //
 // Its traps are the entries of (*Server).handleStream and of the transport's WriteStatus
-// (https://github.com/grpc/grpc-go/blob/v1.80.0/server.go, internal/transport/http2_server.go): two per call. Up to 1.80 a
+// (https://github.com/grpc/grpc-go/blob/v1.80.0/server.go, internal/transport/http2_server.go): two per call. Up to 1.83 a
 // unary call whose connection was lost meanwhile has no status written; one more trap, on the way of errors only, sees that.
 func Server() probes.Probe {
 	stream, serverStream := transport+".Stream", transport+".ServerStream" // the second from 1.69
