@@ -51,6 +51,14 @@ fuzz-short: # a part of make test
 e2e: build ## tests from outside, with programs of several Go versions; needs root
 	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m ./test/e2e/... | go run ./internal/testreport
 
+SOAKTIME ?= 1h
+
+soak: build ## a relay of gRPC under load for SOAKTIME: spans, memory, maps; needs root
+	REMORA_BIN=$(CURDIR)/bin/remora go test -v -count=1 -timeout 0 -run 'TestGRPCSoak$$' ./test/e2e -soak $(SOAKTIME)
+
+grpc: build ## the tests of gRPC with all its versions, not with six; needs root
+	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m -run GRPC ./test/e2e -grpc-all | go run ./internal/testreport
+
 # Two at a time, one for each of two cores. What is not there is a skip, which says why.
 test-kernel: ## all tests under other kernels, in virtual machines; needs root
 	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)'
@@ -96,4 +104,4 @@ packages: # install what is missing
 	mv .cache/bin/golangci-lint $@
 
 .ONESHELL:
-.PHONY: help generate build test check unit matrix real fuzz fuzz-short e2e test-kernel kernels bench demo inspect doctor lint vet fmt generated packages
+.PHONY: help generate build test check unit matrix real fuzz fuzz-short e2e test-kernel kernels soak grpc bench demo inspect doctor lint vet fmt generated packages

@@ -59,9 +59,12 @@ type Site struct {
 	Func  string
 	Calls string
 	// After are functions that Func calls: the places are right behind the calls' returns. At is one that it calls: the place is
-	// the first of these calls, with the arguments in their registers. Return is where Func returns. None: the function's entry.
+	// the first of these calls, or with Every each of them; the arguments are in their registers. Return is where Func returns.
+	// Failed is one whose only result is an error: the place is where Func goes on if there is one. None: the function's entry.
 	After  []string
 	At     string
+	Every  bool
+	Failed string
 	Return bool
 	// Success, with Return: functions whose results Func returns if their error, the second word, is nil. What the function then
 	// still does is passed over if that spares a trap that is stepped.

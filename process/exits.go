@@ -62,6 +62,46 @@ func (c Code) Exits(results, errWord int, callees ...string) ([]Point, error) {
 	return points, nil
 }
 
+// AfterError returns, for each direct call of the function named callee, whose only result is an error, the first instruction that runs if
+// it has returned one, and where the error is there. It fails if there is none, or none that nothing else leads to.
+func (c Code) AfterError(callee string) ([]Point, error) {
+	const words = 2 // of an error
+	l, err := c.list()
+	if err != nil {
+		return nil, err
+	}
+	var points []Point
+	for i, in := range l.insns {
+		if in.flow != flowCall || l.nameAt(in.target) != callee {
+			continue
+		}
+		check, e, ok := l.errorCheck(i, words, 0)
+		if !ok {
+			continue
+		}
+		if first, ok := l.otherWay(e); ok {
+			p := l.point(first, "where an error goes")
+			p.Results = check.Results
+			points = append(points, p)
+		}
+	}
+	if points == nil {
+		return nil, fmt.Errorf("find where an error of %s goes: %w", callee, ErrNoCall)
+	}
+	return points, nil
+}
+
+// otherWay returns the instruction that a branch leads to if it does not go the way of e, and whether only it leads there.
+func (l *listing) otherWay(e edge) (int, bool) {
+	in := &l.insns[e.branch]
+	if e.when == Taken {
+		next := e.branch + 1
+		return next, next < len(l.insns) && l.usable(next) && len(l.jumpsTo(l.insns[next].addr)) == 0
+	}
+	to, ok := l.at(in.target)
+	return to, ok && l.usable(to) && len(l.jumpsTo(in.target)) == 1 && !l.fallsThrough(to-1)
+}
+
 // errorCheck finds the check of the error behind a call: TEST of its first word with itself, then a branch if it is zero or is
 // not. Another call may lead to the same check, if nothing but a jump is between.
 func (l *listing) errorCheck(call, results, errWord int) (Point, edge, bool) {

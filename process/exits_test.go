@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,6 +113,38 @@ func TestExits(t *testing.T) {
 			check(t, c, points...)
 			if diff := cmp.Diff(tt.want, points, withoutBytes); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestAfterError: a call, TEST of the error's first word, a branch if there is one, to a block that nothing else leads to.
+func TestAfterError(t *testing.T) {
+	for _, tt := range []struct {
+		name, code string
+		want       uint64 // 0: no point
+	}{
+		{"taken", "e8 fb 0f 00 00\n48 85 c0\n75 02\n31 c9\nc3\n31 d2\nc3", 0},
+		{"taken, behind RET", "e8 fb 0f 00 00\n48 85 c0\n75 01\nc3\n31 d2\nc3", 0x100b},
+		{"not taken", "e8 fb 0f 00 00\n48 85 c0\n74 03\n31 d2\nc3\nc3", 0x100a},
+		{"joined", "e8 fb 0f 00 00\n48 85 c0\n75 03\n74 01\nc3\n31 d2\nc3", 0},
+		{"no check", "e8 fb 0f 00 00\nc3", 0},
+		{"no call", "c3", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			points, err := assembled(t, "amd64", tt.code).AfterError("callee")
+			if tt.want == 0 {
+				if !errors.Is(err, ErrNoCall) {
+					t.Errorf("%v, error %v", points, err)
+				}
+				return
+			}
+			if err != nil || len(points) != 1 {
+				t.Fatalf("%v, error %v", points, err)
+			}
+			p := points[0]
+			if diff := cmp.Diff([]Location{reg(0, amd64AX), reg(1, amd64BX)}, p.Results); p.Addr != tt.want || diff != "" {
+				t.Errorf("point at %#x, want %#x: %s", p.Addr, tt.want, diff)
 			}
 		})
 	}

@@ -265,26 +265,39 @@ func (c Code) AfterCall(callee string, results int) ([]Point, error) {
 	return points, nil
 }
 
-// AtCall returns the point at the first direct call of the function named callee, in the order of the code: its arguments are in
-// their registers there. The kernel emulates direct calls. It fails if there is none.
+// AtCall returns the first point of AtCalls.
 func (c Code) AtCall(callee string) (Point, error) {
-	l, err := c.list()
+	points, err := c.AtCalls(callee)
 	if err != nil {
 		return Point{}, err
 	}
+	return points[0], nil
+}
+
+// AtCalls returns the points at the direct calls of the function named callee, in the order of the code: its arguments are in
+// their registers there. The kernel emulates direct calls. It fails if there is none.
+func (c Code) AtCalls(callee string) ([]Point, error) {
+	l, err := c.list()
+	if err != nil {
+		return nil, err
+	}
+	var points []Point
 	for i, in := range l.insns {
 		if in.flow != flowCall || l.nameAt(in.target) != callee {
 			continue
 		}
 		if !l.usable(i) {
-			return Point{}, fmt.Errorf("find call of %s: the kernel takes no probe at %#x", callee, in.addr)
+			return nil, fmt.Errorf("find call of %s: the kernel takes no probe at %#x", callee, in.addr)
 		}
-		return l.point(i, "call of "+callee), nil
+		points = append(points, l.point(i, "call of "+callee))
 	}
-	if l.err != nil {
-		return Point{}, fmt.Errorf("find call of %s: %w", callee, l.err)
+	if points == nil && l.err != nil {
+		return nil, fmt.Errorf("find call of %s: %w", callee, l.err)
 	}
-	return Point{}, fmt.Errorf("find call of %s in function at %#x: %w", callee, l.Addr, ErrNoCall)
+	if points == nil {
+		return nil, fmt.Errorf("find call of %s in function at %#x: %w", callee, l.Addr, ErrNoCall)
+	}
+	return points, nil
 }
 
 // maxStraight is how many instructions after a call are searched for an emulated one.

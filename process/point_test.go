@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -227,6 +228,28 @@ func TestAfterCallErrors(t *testing.T) {
 		}
 	}
 	if _, err := c.AfterCall("callee", 10); err == nil || !strings.Contains(err.Error(), "do not fit") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestAtCalls: CALL callee, NOP, CALL callee, CALL another.
+func TestAtCalls(t *testing.T) {
+	c := assembled(t, "amd64", "e8 fb 0f 00 00\n90\ne8 f5 0f 00 00\ne8 f0 ff 0f 00")
+	points, err := c.AtCalls("callee")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []uint64
+	for _, p := range points {
+		got = append(got, p.Addr)
+	}
+	if diff := cmp.Diff([]uint64{0x1000, 0x1006}, got); diff != "" {
+		t.Error(diff)
+	}
+	if first, err := c.AtCall("callee"); err != nil || first.Addr != 0x1000 {
+		t.Errorf("the first is at %#x, %v", first.Addr, err)
+	}
+	if _, err := c.AtCalls("other"); !errors.Is(err, ErrNoCall) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -104,3 +104,20 @@ static __always_inline void parent_of(struct any_operation *o, struct trace_pare
 	__builtin_memcpy(out->span_id, o->operation.head.span_id, sizeof(out->span_id));
 	out->flags = o->operation.head.trace_flags;
 }
+
+static __always_inline bool same_bytes(const __u8 *a, const __u8 *b, const int size)
+{
+	__u8 differ = 0;
+
+#pragma unroll
+	for (int i = 0; i < size; i++)
+		differ |= a[i] ^ b[i];
+	return !differ;
+}
+
+// handed_on says whether what the request carries is what the operation was called with: a proxy hands it on.
+static __always_inline bool handed_on(struct trace_parent *carried, struct any_operation *o)
+{
+	return same_bytes(carried->trace_id, o->operation.head.trace_id, sizeof(carried->trace_id)) &&
+	       same_bytes(carried->span_id, o->operation.head.parent_id, sizeof(carried->span_id));
+}

@@ -44,6 +44,13 @@ static __always_inline struct go_string read_string_header(__u64 addr)
 	return s;
 }
 
+// first_value returns the first element of a []string, "" if there is none.
+static __always_inline struct go_string first_value(struct go_slice values)
+{
+	struct go_string none = {};
+	return values.len ? read_string_header(values.ptr) : none;
+}
+
 volatile const __s64 runtime_g_goid;
 volatile const __s64 g_parent_goid; // ABSENT before Go 1.21
 

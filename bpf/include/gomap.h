@@ -123,3 +123,23 @@ static __always_inline bool slot_filled(__u8 control, const volatile struct go_m
 {
 	return l->swiss ? !(control & 0x80) : control >= 5;
 }
+
+#define PAGE_BYTES 4096 // the smallest page of Linux on amd64 and arm64
+
+// read_group copies a group or bucket to buf, MAP_GROUP_MAX bytes. Its end may lie on a page that nobody has written to yet, which cannot
+// be read: what is there is empty.
+static __always_inline bool read_group(__u8 *buf, __u64 group, const volatile struct go_map_layout *l)
+{
+	__u32 size = l->group_size;
+	__u64 here = PAGE_BYTES - (group & (PAGE_BYTES - 1));
+
+	if (!group || size > MAP_GROUP_MAX)
+		return false;
+	if (!bpf_probe_read_user(buf, size, (void *)group))
+		return true;
+	barrier_var(here);
+	if (here >= size || here > MAP_GROUP_MAX)
+		return false;
+	__builtin_memset(buf, 0, MAP_GROUP_MAX);
+	return !bpf_probe_read_user(buf, here, (void *)group);
+}

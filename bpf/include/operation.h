@@ -4,9 +4,10 @@
 
 #include "event.h"
 
-enum role { ROLE_SERVER, ROLE_CLIENT };
+enum role { ROLE_SERVER, ROLE_CLIENT, ROLE_STREAM };
 
-// A goroutine serves one request and makes one call at a time.
+// A goroutine serves one request and makes one call at a time. A call that goroutines share, ROLE_STREAM, has the address of its
+// object in the place of a goroutine.
 struct span_key {
 	__u32 target, role;
 	__u64 goroutine;

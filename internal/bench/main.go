@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/remora-agent/remora/bpf"
 	"github.com/remora-agent/remora/internal/rig"
 )
 
@@ -41,7 +43,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 15, "how often each of the three is measured")
 	flag.IntVar(&o.conns, "conns", 32, "connections")
 	flag.DurationVar(&o.slice, "slice", 200*time.Millisecond, "one short measurement; the fastest of several counts")
-	flag.StringVar(&o.only, "only", "", "measure only this `kind`: HTTP/1 server, HTTP/2 server, HTTP/1 client")
+	flag.StringVar(&o.only, "only", "", "measure only this `kind`: HTTP/1 server, HTTP/2 server, HTTP/1 client, gRPC server, gRPC client")
 	flag.StringVar(&o.json, "json", "bin/bench.json", "file for the result")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -87,7 +89,11 @@ func measureAll(o options, sc scenario, bin, endpoint string) (_ result, err err
 		return result{}, err
 	}
 	defer func() { load.target.Stop(); err = errors.Join(err, load.close()) }()
-	offsets, err := spanOffsets(o.remora, bin, sc.programs)
+	programs := sc.programs
+	if bpf.Probe().UserWrites() == nil {
+		programs = slices.Concat(programs, sc.injects)
+	}
+	offsets, err := spanOffsets(o.remora, bin, programs)
 	if err != nil {
 		return result{}, err
 	}

@@ -22,6 +22,7 @@ type result struct {
 	Disturbed    int     `json:"disturbed_rounds"` // left out: the target did not have its CPU for itself
 	AloneUS      float64 `json:"alone_us"`
 	FloorUS      float64 `json:"floor_us"`
+	Probes       int     `json:"floor_probes"`
 	AgentUS      float64 `json:"agent_us"`
 	FloorAddedUS float64 `json:"floor_added_us"`
 	AgentAddedUS float64 `json:"agent_added_us"`
@@ -37,7 +38,7 @@ func (b *bench) result() result {
 	r := result{
 		Kind: b.scenario.name,
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(), Rounds: len(alone), Disturbed: b.rounds - len(alone),
-		AloneUS: median(alone), FloorUS: median(floor), AgentUS: median(traced),
+		AloneUS: median(alone), FloorUS: median(floor), Probes: len(b.offsets), AgentUS: median(traced),
 		SpanCPUUS: median(b.spanCPU), ResidentMB: median(b.resident) / 1e6,
 		Spans: b.spans, Drops: b.drops,
 	}
@@ -99,7 +100,7 @@ func (r result) markdown() string {
 	fmt.Fprintf(&b, "%s: %s, %s, %s, medians of %d\n\n", r.Kind, r.Date, r.Machine, r.Go, r.Rounds)
 	fmt.Fprintf(&b, "| | µs each | added | × floor |\n|---|---|---|---|\n")
 	fmt.Fprintf(&b, "| not instrumented | %.1f | – | |\n", r.AloneUS)
-	fmt.Fprintf(&b, "| floor: two probes that do nothing | %.1f | %.1f | 1.00 |\n", r.FloorUS, r.FloorAddedUS)
+	fmt.Fprintf(&b, "| floor: %d probes that do nothing | %.1f | %.1f | 1.00 |\n", r.Probes, r.FloorUS, r.FloorAddedUS)
 	fmt.Fprintf(&b, "| remora | %.1f | %.1f | **%.2f** |\n\n", r.AgentUS, r.AgentAddedUS, r.TimesFloor)
 	fmt.Fprintf(&b, "The agent itself: %.1f µs of CPU per span including OTLP, %.0f MB resident; %.0f spans, %.0f drops.\n", r.SpanCPUUS, r.ResidentMB, r.Spans, r.Drops)
 	if r.Rounds < 3 {

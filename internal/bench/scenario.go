@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/remora-agent/remora/internal/rig"
@@ -11,6 +12,7 @@ import (
 type scenario struct {
 	name     string
 	programs []string // those that run once in every operation
+	injects  []string // those that do so as well where the kernel lets them write to the target
 	start    func(bin string, conns int) (*load, error)
 }
 
@@ -22,9 +24,9 @@ type load struct {
 }
 
 func scenarios() []scenario {
-	serve := func(run func(addr string, conns int, d time.Duration) (int, time.Duration, error)) func(string, int) (*load, error) {
+	serve := func(run func(addr string, conns int, d time.Duration) (int, time.Duration, error), args ...string) func(string, int) (*load, error) {
 		return func(bin string, conns int) (*load, error) {
-			target, err := startTarget(bin)
+			target, err := startTarget(bin, args...)
 			if err != nil {
 				return nil, err
 			}
@@ -38,24 +40,33 @@ func scenarios() []scenario {
 	http1 := func(addr string, conns int, d time.Duration) (int, time.Duration, error) {
 		return rig.Load(addr, "/", conns, d)
 	}
+	unary := func(addr string, conns int, d time.Duration) (int, time.Duration, error) {
+		return rig.LoadGRPC(addr, "/bench.Service/Do", conns, d)
+	}
 	return []scenario{
-		{"HTTP/1 server", []string{"serve_http", "serve_http_return"}, serve(http1)},
-		{"HTTP/2 server", []string{"serve_http", "stream_done"}, serve(rig.LoadHTTP2)},
-		{"HTTP/1 client", []string{"round_trip", "round_trip_return"}, startClient},
+		{"HTTP/1 server", []string{"serve_http", "serve_http_return"}, nil, serve(http1)},
+		{"HTTP/2 server", []string{"serve_http", "stream_done"}, nil, serve(rig.LoadHTTP2)},
+		{"HTTP/1 client", []string{"round_trip", "round_trip_return"}, nil, call(rig.NewResponder, "-call", "http://")},
+		{"gRPC server", []string{"handle_stream", "write_status"}, nil, serve(unary, "-grpc")},
+		{"gRPC client", []string{"client_stream", "finish"}, []string{"write_headers"}, call(rig.NewGRPCResponder, "-grpc", "-call", "")},
 	}
 }
 
-// startClient starts a target that asks a server of ours; that answers while run runs.
-func startClient(bin string, conns int) (*load, error) {
-	server, err := rig.NewResponder()
-	if err != nil {
-		return nil, err
+// call returns what starts a target that asks a server of ours; that answers while run runs. Its address follows the last argument.
+func call(newServer func() (*rig.Responder, error), args ...string) func(string, int) (*load, error) {
+	return func(bin string, conns int) (*load, error) {
+		server, err := newServer()
+		if err != nil {
+			return nil, err
+		}
+		with := slices.Clone(args)
+		with[len(with)-1] += server.Addr
+		target, err := startTarget(bin, append(with, "-conns", fmt.Sprint(conns))...)
+		if err != nil {
+			return nil, err
+		}
+		return &load{target: target, run: server.Serve, close: server.Close}, nil
 	}
-	target, err := startTarget(bin, "-call", "http://"+server.Addr, "-conns", fmt.Sprint(conns))
-	if err != nil {
-		return nil, err
-	}
-	return &load{target: target, run: server.Serve, close: server.Close}, nil
 }
 
 func startTarget(bin string, args ...string) (*rig.Target, error) {

@@ -248,6 +248,10 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 	switch {
 	case len(site.After) > 0:
 		return afterCalls(code, site)
+	case site.Failed != "":
+		return code.AfterError(site.Failed)
+	case site.At != "" && site.Every:
+		return code.AtCalls(site.At)
 	case site.At != "":
 		p, err := code.AtCall(site.At)
 		return []process.Point{p}, err

@@ -14,6 +14,7 @@ import (
 // Frames of HTTP/2: https://www.rfc-editor.org/rfc/rfc9113#section-6
 const (
 	frameHeader   = 9
+	frameData     = 0
 	frameHeaders  = 1
 	frameReset    = 3
 	frameSettings = 4
@@ -23,7 +24,10 @@ const (
 
 	flagAck       = 1 // of SETTINGS and PING
 	flagEndStream = 1 // of HEADERS and DATA
+	flagsHeaders  = 4 // END_HEADERS
 	flagsRequest  = 5 // END_STREAM, END_HEADERS
+
+	preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 )
 
 func frame(kind, flags byte, stream uint32, payload []byte) []byte {
@@ -34,8 +38,19 @@ func frame(kind, flags byte, stream uint32, payload []byte) []byte {
 	return append(f, payload...)
 }
 
+// wideOpen is a WINDOW_UPDATE for a connection, enough for all that comes.
+func wideOpen() []byte { return frame(frameWindow, 0, 0, []byte{0x7f, 0xff, 0, 0}) }
+
 // LoadHTTP2 is Load for HTTP/2 without TLS, by prior knowledge: depth streams at a time on each connection, all for "/".
 func LoadHTTP2(addr string, conns int, d time.Duration) (requests int, took time.Duration, err error) {
+	block := []byte{0x82, 0x86, 0x84, 0x01, byte(len(addr))} // GET, http, /, :authority: https://www.rfc-editor.org/rfc/rfc7541#appendix-A
+	block = append(block, addr...)
+	block = append(block, 0x0f, 58-15, 3, 'r', 'i', 'g') // user-agent
+	return loadHTTP2(addr, conns, d, func(stream uint32) []byte { return frame(frameHeaders, flagsRequest, stream, block) })
+}
+
+// loadHTTP2 sends requests, as request makes them for a stream.
+func loadHTTP2(addr string, conns int, d time.Duration, request func(stream uint32) []byte) (requests int, took time.Duration, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -43,9 +58,6 @@ func LoadHTTP2(addr string, conns int, d time.Duration) (requests int, took time
 		return 0, 0, fmt.Errorf("create epoll: %w", err)
 	}
 	defer unix.Close(epoll)
-	block := []byte{0x82, 0x86, 0x84, 0x01, byte(len(addr))} // GET, http, /, :authority: https://www.rfc-editor.org/rfc/rfc7541#appendix-A
-	block = append(block, addr...)
-	block = append(block, 0x0f, 58-15, 3, 'r', 'i', 'g') // user-agent
 	all := map[int32]*http2Conn{}
 	defer func() {
 		for _, c := range all {
@@ -53,7 +65,7 @@ func LoadHTTP2(addr string, conns int, d time.Duration) (requests int, took time
 		}
 	}()
 	for range conns {
-		c, err := dialHTTP2(addr, block)
+		c, err := dialHTTP2(addr, request)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -89,14 +101,15 @@ func LoadHTTP2(addr string, conns int, d time.Duration) (requests int, took time
 
 // http2Conn is a connection with depth streams under way.
 type http2Conn struct {
-	fd     int
-	block  []byte // the header block of every request
-	stream uint32 // the next one
-	rest   []byte // of a frame that is not whole yet
-	out    []byte // to be sent
+	fd       int
+	request  func(stream uint32) []byte
+	stream   uint32 // the next one
+	messages int    // frames of DATA that are not yet a part of an answer
+	rest     []byte // of a frame that is not whole yet
+	out      []byte // to be sent
 }
 
-func dialHTTP2(addr string, block []byte) (*http2Conn, error) {
+func dialHTTP2(addr string, request func(stream uint32) []byte) (*http2Conn, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -114,10 +127,10 @@ func dialHTTP2(addr string, block []byte) (*http2Conn, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
-	c := &http2Conn{fd: fd, block: block, stream: 1}
-	c.out = append(c.out, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"...)
+	c := &http2Conn{fd: fd, request: request, stream: 1}
+	c.out = append(c.out, preface...)
 	c.out = append(c.out, frame(frameSettings, 0, 0, nil)...)
-	c.out = append(c.out, frame(frameWindow, 0, 0, []byte{0x7f, 0xff, 0, 0})...) // enough for all answers
+	c.out = append(c.out, wideOpen()...)
 	c.ask(depth)
 	return c, c.send()
 }
@@ -125,7 +138,7 @@ func dialHTTP2(addr string, block []byte) (*http2Conn, error) {
 // ask adds requests to what is to be sent.
 func (c *http2Conn) ask(n int) {
 	for range n {
-		c.out = append(c.out, frame(frameHeaders, flagsRequest, c.stream, c.block)...)
+		c.out = append(c.out, c.request(c.stream)...)
 		c.stream += 2
 	}
 }
@@ -158,6 +171,9 @@ func (c *http2Conn) take(buf []byte) (answered int, err error) {
 			break
 		}
 		kind, flags, payload := data[3], data[4], data[frameHeader:frameHeader+length]
+		if kind == frameData {
+			c.messages++
+		}
 		switch {
 		case kind == frameGoAway || kind == frameReset:
 			return 0, fmt.Errorf("server sent a frame of type %d: % x", kind, payload)
@@ -167,6 +183,10 @@ func (c *http2Conn) take(buf []byte) (answered int, err error) {
 			c.out = append(c.out, frame(framePing, flagAck, 0, payload)...)
 		case kind <= frameHeaders && flags&flagEndStream != 0: // DATA or HEADERS
 			answered++
+			if c.messages == 0 {
+				return 0, errors.New("an answer has no message")
+			}
+			c.messages--
 		}
 		data = data[frameHeader+length:]
 	}

@@ -11,21 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// answer is what a Responder says to every request.
+// answer is what a Responder says to every request of HTTP/1.
 const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"
 
-// Responder is an HTTP/1 server for clients whose speed is measured: one thread that does not sleep and looks at nothing but the end of a
-// request's header.
+// Responder is a server for clients whose speed is measured: one thread that does not sleep and looks at nothing but the end of a request.
 type Responder struct {
 	Addr   string
+	answer func(data []byte) (used, requests int, answers []byte)
 	listen net.Listener
 	epoll  int
 	accept int // descriptor of the listener
 	fds    map[int][]byte
 }
 
-// NewResponder listens on a loopback port. It answers only while Serve runs.
-func NewResponder() (*Responder, error) {
+// NewResponder listens on a loopback port, for HTTP/1. It answers only while Serve runs.
+func NewResponder() (*Responder, error) { return newResponder(answerHTTP1) }
+
+func newResponder(answer func(data []byte) (used, requests int, answers []byte)) (*Responder, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -35,7 +37,7 @@ func NewResponder() (*Responder, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	defer file.Close()
-	r := &Responder{Addr: l.Addr().String(), listen: l, fds: map[int][]byte{}}
+	r := &Responder{Addr: l.Addr().String(), answer: answer, listen: l, fds: map[int][]byte{}}
 	if r.accept, err = unix.Dup(int(file.Fd())); err != nil {
 		return nil, fmt.Errorf("duplicate the listener: %w", err)
 	}
@@ -85,7 +87,15 @@ func (r *Responder) Serve(d time.Duration) (requests int, took time.Duration, er
 	return requests, time.Since(start), nil
 }
 
-// take accepts a connection, or reads from one and answers if the request's header has come to its end.
+// answerHTTP1 answers a request whose header has come to its end.
+func answerHTTP1(data []byte) (used, requests int, answers []byte) {
+	if !bytes.HasSuffix(data, []byte("\r\n\r\n")) {
+		return 0, 0, nil
+	}
+	return len(data), 1, []byte(answer)
+}
+
+// take accepts a connection, or reads from one and answers what has come to its end.
 func (r *Responder) take(fd int, buf []byte) (answered int, err error) {
 	if fd == r.accept {
 		conn, _, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
@@ -104,13 +114,13 @@ func (r *Responder) take(fd int, buf []byte) (answered int, err error) {
 		return 0, unix.Close(fd)
 	}
 	data := append(r.fds[fd], buf[:n]...)
-	if !bytes.HasSuffix(data, []byte("\r\n\r\n")) {
-		r.fds[fd] = data
+	used, requests, answers := r.answer(data)
+	r.fds[fd] = append(data[:0], data[used:]...)
+	if len(answers) == 0 {
 		return 0, nil
 	}
-	r.fds[fd] = data[:0]
-	if _, err := unix.Write(fd, []byte(answer)); err != nil {
+	if _, err := unix.Write(fd, answers); err != nil {
 		return 0, fmt.Errorf("answer: %w", err)
 	}
-	return 1, nil
+	return requests, nil
 }

@@ -25,6 +25,7 @@ type BuildSpec struct {
 	External bool   // cgo and the system's linker
 	Trimpath bool   // -trimpath: what Stripped implies, for the same code with symbols and DWARF
 
+	Package     string // import path of a program that Dir's go.mod has; empty: the one in Dir
 	ModFile     string // -modfile: another go.mod in Dir, with other versions of libraries
 	Tags        string // -tags
 	Mode        string // -buildmode if neither an executable nor PIE: "c-shared"
@@ -70,7 +71,7 @@ func Build(t testing.TB, spec BuildSpec) string {
 	if spec.Dir, err = filepath.Abs(spec.Dir); err != nil {
 		t.Fatal(err)
 	}
-	bin := filepath.Join(dir, filepath.Base(spec.Dir))
+	bin := filepath.Join(dir, filepath.Base(cmp.Or(spec.Package, spec.Dir)))
 	if err := spec.have(bin); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func (s BuildSpec) buildOnce(bin string) error {
 func (s BuildSpec) build(bin string) error {
 	tmp := fmt.Sprintf("%s.%d", bin, os.Getpid())
 	defer os.Remove(tmp)
-	cmd := exec.Command("go", append(append([]string{"build", "-o", tmp}, s.flags()...), ".")...)
+	cmd := exec.Command("go", append(append([]string{"build", "-o", tmp}, s.flags()...), cmp.Or(s.Package, "."))...)
 	cmd.Dir = s.Dir
 	cmd.Env = append(os.Environ(), s.env()...)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -165,6 +166,9 @@ func (s BuildSpec) env() []string {
 func (s BuildSpec) key() (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, s.flags(), s.env())
+	if s.Package != "" {
+		fmt.Fprintln(h, s.Package)
+	}
 	if s.Go == "" {
 		out, err := exec.Command("go", "version").Output()
 		if err != nil {

@@ -7,31 +7,6 @@
 // The lengths of the names below: most lines are passed by without reading theirs.
 #define NAME_LENGTHS (1 << 9 | 1 << 10 | 1 << 11 | 1 << 15 | 1 << 16 | 1 << 17)
 
-// append_trace_state joins the lines of the header to one list. What would make it too long is left out whole: a list that is
-// cut in its middle says something else.
-static __always_inline struct span_text append_trace_state(struct text_area *t, struct go_slice lines)
-{
-	struct span_text all = {};
-
-	for (int i = 0; i < TRACE_STATE_LINES && i < lines.len; i++) {
-		struct go_string line = read_string_header(lines.ptr + i * sizeof(line));
-		if (!line.len)
-			continue;
-		if (line.len > TRACE_STATE_MAX || all.len + line.len > TRACE_STATE_MAX) {
-			count_loss(LOSS_TRUNCATED);
-			break;
-		}
-		if (all.len)
-			append_byte(t, ',');
-		struct span_text more = append(t, line, TRACE_STATE_MAX);
-		if (!all.len)
-			all = more;
-		else if (more.len)
-			all.len = more.off + more.len - all.off;
-	}
-	return all;
-}
-
 // keep_header keeps what a span needs of one header line.
 static __always_inline void keep_header(struct http_request *r, struct go_string name, struct go_slice values)
 {
@@ -69,12 +44,11 @@ __noinline int scan_group(__u64 target, __u64 goroutine)
 {
 	struct span_key key = { .target = target, .goroutine = goroutine };
 	struct http_request *r = find_request(&key);
-	__u32 size = header_layout.group_size;
 
 	if (!r || walk_done(&r->work.walk))
 		return 0;
 	__u64 group = next_group(&r->work.walk, &header_layout);
-	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(r->group, size, (void *)group))
+	if (!read_group(r->group, group, &header_layout))
 		return !walk_done(&r->work.walk);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAP_SLOTS; i++) {

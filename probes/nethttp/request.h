@@ -7,10 +7,10 @@
 #include "point.h"
 #include "text.h"
 #include "trace.h"
+#include "tracestate.h"
 
 #define METHOD_MAX 32
 #define HOST_MAX 256
-#define TRACE_STATE_MAX 512
 #define REQUEST_BUFFER 272 // bytes of a Request that hold the fields below, if it is as large
 
 volatile const struct go_map_layout header_layout;
@@ -34,10 +34,4 @@ static __always_inline bool read_struct(void *to, __u64 size, const __u64 room, 
 {
 	barrier_var(size);
 	return size <= room && !bpf_probe_read_user(to, size, (void *)from);
-}
-
-static __always_inline struct go_string first_value(struct go_slice values)
-{
-	struct go_string none = {};
-	return values.len ? read_string_header(values.ptr) : none;
 }

@@ -76,12 +76,11 @@ __noinline int scan_call_group(__u32 target, __u64 goroutine)
 {
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct http_call *c = find_call(&key);
-	__u32 size = header_layout.group_size;
 
 	if (!c || walk_done(&c->work.walk))
 		return 0;
 	__u64 group = next_group(&c->work.walk, &header_layout);
-	if (!group || size > MAP_GROUP_MAX || bpf_probe_read_user(c->group, size, (void *)group))
+	if (!read_group(c->group, group, &header_layout))
 		return !walk_done(&c->work.walk);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAP_SLOTS; i++) {
@@ -120,38 +119,12 @@ static __always_inline void find_carried(struct span_key *key)
 	count_loss(LOSS_HEADERS);
 }
 
-static __always_inline bool same_bytes(const __u8 *a, const __u8 *b, const int size)
-{
-	__u8 differ = 0;
-
-#pragma unroll
-	for (int i = 0; i < size; i++)
-		differ |= a[i] ^ b[i];
-	return !differ;
-}
-
-// handed_on says whether what the request carries is what the operation was called with: a proxy hands it on.
-static __always_inline bool handed_on(struct trace_parent *carried, struct any_operation *o)
-{
-	return same_bytes(carried->trace_id, o->operation.head.trace_id, sizeof(carried->trace_id)) &&
-	       same_bytes(carried->span_id, o->operation.head.parent_id, sizeof(carried->span_id));
-}
-
 // take_trace_state copies the operation's tracestate to the beginning of the call's text.
 static __always_inline void take_trace_state(struct http_call *c, struct any_operation *o)
 {
-	__u64 off = o->operation.slot.trace_state, n = o->operation.slot.trace_state_len;
-
-	barrier_var(off);
-	barrier_var(n);
-	if (!n || n > TRACE_STATE_MAX || off > OPERATION_SIZE - TRACE_STATE_MAX)
-		return;
-	if (bpf_probe_read_kernel(c->event.text.data, n, (void *)o + off))
-		return;
-	c->event.trace_state.len = n;
-	c->event.text.used = n;
+	c->event.trace_state = copy_trace_state(&c->event.text, o);
 	c->slot.trace_state = __builtin_offsetof(struct http_call, event.text.data);
-	c->slot.trace_state_len = n;
+	c->slot.trace_state_len = c->event.trace_state.len;
 }
 
 // announce makes the call known to the goroutine that will write its request.

@@ -8,7 +8,6 @@
 #define USER_AGENT_MAX 256
 #define ADDR_MAX 64
 #define FORWARD_MAX 128
-#define TRACE_STATE_LINES 4
 #define TARGET_MAX 1024
 #define ROUTE_MAX 256
 #define RESPONSE_BUFFER 160 // bytes of a response that hold the fields below

@@ -1,5 +1,5 @@
 // Target is the program of the benchmark. It serves HTTP/1 and HTTP/2 without TLS and answers "ok", so that what a probe adds is a large
-// part of a request. With -call it asks a server instead, from many goroutines, without end.
+// part of a request. With -grpc it serves gRPC. With -call it asks a server instead, from many goroutines, without end.
 package main
 
 import (
@@ -13,18 +13,25 @@ import (
 )
 
 func main() {
-	url := flag.String("call", "", "ask this URL instead of serving")
+	to := flag.String("call", "", "ask this URL, or address of a gRPC server, instead of serving")
+	rpc := flag.Bool("grpc", false, "gRPC instead of HTTP")
 	conns := flag.Int("conns", 32, "goroutines that ask")
 	flag.Parse()
-	if *url != "" {
+	if *to != "" {
 		fmt.Println("listening nowhere")
-		call(*url, *conns)
+		if *rpc {
+			log.Fatal(callGRPC(*to, *conns))
+		}
+		call(*to, *conns)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("listening", l.Addr())
+	if *rpc {
+		log.Fatal(serveGRPC(l))
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
 	var protocols http.Protocols

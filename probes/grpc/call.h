@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// A call of google.golang.org/grpc on the kernel side, a server's or a client's: its event, its state, and what both sides read.
+#pragma once
+
+#include "context.h"
+#include "gomap.h"
+#include "inject.h"
+#include "operation.h"
+#include "point.h"
+#include "text.h"
+#include "trace.h"
+#include "tracestate.h"
+
+#define METHOD_MAX 256
+#define AUTHORITY_MAX 256
+#define TARGET_MAX 256
+#define MESSAGE_MAX 512
+#define PEER_MAX 128
+#define MAX_VALUE_DEPTH 24 // contexts that are looked through for a value
+
+struct grpc_event {
+	struct span_head head;
+	__u64 error_type; // link-time address of the descriptor of an error that has no status; 0: it has one
+	__u32 code; // https://github.com/grpc/grpc/blob/v1.75.0/doc/statuscodes.md
+	__u16 peer_port;
+	__u8 peer_ip_len, pad; // 4, 16; 0: not known
+	__u8 peer_ip[16];
+	struct span_text method, authority, target, message, peer, trace_state;
+	struct text_area text; // last: only what is used goes out
+};
+const struct grpc_event *unused __attribute__((unused)); // for bpf2go
+
+struct grpc_call {
+	struct operation_slot slot;
+	struct grpc_event event;
+	struct grpc_call_work {
+		__u64 id; // of its key
+		struct go_string traceparent;
+		__u64 traceparents; // how many: only one is valid
+		struct trace_parent parent;
+		struct go_iface context;
+		__u64 bias; // what the loader added to the binary's addresses
+		__u64 metadata; // address of the map, 0: none
+		__u64 peer; // address of a peer.Peer, 0: none
+		__u64 stream; // a server's
+		struct map_walk walk; // of the metadata
+	} work;
+	__u8 group[MAP_GROUP_MAX]; // of the metadata, to be looked at: too large for the stack
+};
+_Static_assert(sizeof(struct grpc_call) <= OPERATION_SIZE, "a call has no room among the operations");
+
+volatile const struct go_map_layout metadata_layout;
+volatile const struct addr_set value_context_types, metadata_keys, peer_keys; // of context.valueCtx, and of its keys
+volatile const struct addr_set tcp_addr_types, text_addr_types, unix_addr_types; // of net.Addr
+volatile const __s64 value_context_key, value_context_val;
+volatile const __s64 peer_addr, tcp_addr_ip, tcp_addr_port, unix_addr_name;
+volatile const __s64 status_proto, proto_code, proto_message;
+
+static __always_inline struct grpc_call *find_call(struct span_key *key)
+{
+	return bpf_map_lookup_elem(&operations, key);
+}
+
+// begin returns the operation's entry, cleared for a new call, or NULL if the map is full.
+static __always_inline struct grpc_call *begin(struct span_key *key, __u64 bias)
+{
+	struct grpc_call *c = (struct grpc_call *)enter(key);
+
+	if (!c)
+		return NULL;
+	if (c->slot.context_key) // of a call whose end nobody saw
+		disown_context(key, &c->slot);
+	__builtin_memset(&c->event, 0, __builtin_offsetof(struct grpc_event, text.data));
+	__builtin_memset(&c->work, 0, sizeof(c->work));
+	c->slot.trace_state_len = 0;
+	c->event.head.target = key->target;
+	c->event.head.start = bpf_ktime_get_boot_ns();
+	c->work.id = key->goroutine;
+	c->work.bias = bias;
+	return c;
+}
+
+// know_context keeps the call's context, and makes the call known by it.
+static __always_inline void know_context(struct span_key *key, struct grpc_call *c, struct go_iface context)
+{
+	c->work.context = context;
+	c->slot.context = context.data;
+	own_context(key, &c->slot, context.data);
+}
+
+// find_values looks for the metadata and the peer among the values of the call's context
+// (https://github.com/golang/go/blob/go1.26.0/src/context/context.go). Global: the verifier checks it once.
+__noinline int find_values(__u32 target, __u32 role, __u64 id)
+{
+	struct span_key key = { .target = target, .role = role, .goroutine = id };
+	struct grpc_call *call = find_call(&key);
+
+	if (!call)
+		return 0;
+	struct go_iface c = call->work.context;
+	__u64 bias = call->work.bias;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAX_VALUE_DEPTH; i++) {
+		if (in_set(&value_context_types, dynamic_type(c.type, bias))) {
+			__u64 k = read_u64(c.data + value_context_key) - bias;
+			if (!call->work.metadata && in_set(&metadata_keys, k))
+				call->work.metadata = read_u64(c.data + value_context_val + sizeof(__u64));
+			else if (!call->work.peer && in_set(&peer_keys, k))
+				call->work.peer = read_u64(c.data + value_context_val + sizeof(__u64));
+		}
+		if ((call->work.metadata && (call->work.peer || !peer_keys.n)) || !to_parent(&c, bias))
+			break;
+	}
+	return 1;
+}
+
+// read_addr keeps a net.Addr: the net package's of TCP and Unix sockets, and grpc's own that is a string.
+static __always_inline void read_addr(struct grpc_call *c, struct go_iface addr)
+{
+	__u64 type = dynamic_type(addr.type, c->work.bias);
+
+	if (!type || !addr.data)
+		return;
+	if (in_set(&tcp_addr_types, type)) {
+		struct go_string ip = read_string_header(addr.data + tcp_addr_ip);
+		__u64 port = read_u64(addr.data + tcp_addr_port);
+		if (ip.len != 4 && ip.len != 16)
+			return;
+		if (bpf_probe_read_user(c->event.peer_ip, ip.len == 4 ? 4 : 16, (void *)ip.ptr))
+			return;
+		c->event.peer_ip_len = ip.len;
+		c->event.peer_port = port;
+	} else if (in_set(&text_addr_types, type)) {
+		c->event.peer = append(&c->event.text, read_string_header(addr.data), PEER_MAX);
+	} else if (in_set(&unix_addr_types, type)) {
+		c->event.peer = append(&c->event.text, read_string_header(addr.data + unix_addr_name), PEER_MAX);
+	}
+}
+
+// read_status keeps a *status.Status: https://github.com/grpc/grpc-go/blob/v1.80.0/internal/status/status.go. nil is OK.
+static __always_inline void read_status(struct grpc_call *c, __u64 status)
+{
+	__u64 proto = status ? read_u64(status + status_proto) : 0;
+	__u32 code = 0;
+
+	if (!proto)
+		return;
+	bpf_probe_read_user(&code, sizeof(code), (void *)(proto + proto_code));
+	c->event.code = code;
+	c->event.message = append(&c->event.text, read_string_header(proto + proto_message), MESSAGE_MAX);
+}
+
+// read_parent parses the call's traceparent: 1 if it names a valid parent. Global, for a stack of its own.
+__noinline int read_parent(__u32 target, __u32 role, __u64 id)
+{
+	struct span_key key = { .target = target, .role = role, .goroutine = id };
+	struct grpc_call *c = find_call(&key);
+	__u8 text[TRACEPARENT_LEN + 1];
+
+	return c && parse_traceparent(c->work.traceparent, text, &c->work.parent);
+}
+
+// end ends the call and sends its event if it has a span.
+static __always_inline void end(struct span_key *key, struct grpc_call *c)
+{
+	if (c->slot.state == OPERATION_UNSAMPLED)
+		count_loss(LOSS_UNSAMPLED);
+	if (c->slot.state == OPERATION_SAMPLED) {
+		c->event.head.end = bpf_ktime_get_boot_ns();
+		__u64 size = __builtin_offsetof(struct grpc_event, text.data) + c->event.text.used;
+		barrier_var(size); // or the compiler checks the summand, and the verifier of Linux 5.10 does not see that the sum is bounded
+		if (size > sizeof(c->event))
+			size = sizeof(c->event);
+		emit(&c->event, size);
+	}
+	leave(key, &c->slot);
+}

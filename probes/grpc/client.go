@@ -1,0 +1,103 @@
+package grpc
+
+import (
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"github.com/remora-agent/remora/probes"
+)
+
+// Client instruments the client of google.golang.org/grpc: a CLIENT span per call, from the creation of its stream until the
+// stream's end, and where the kernel lets it, traceparent and tracestate in the requests.
+//
+// Its traps are the call in newClientStreamWithParams that begins the first attempt, the place behind the writing of a request's frames in
+// the transport's writer, and the entry of (*clientStream).finish
+// (https://github.com/grpc/grpc-go/blob/v1.80.0/stream.go, internal/transport/controlbuf.go): three per call. finish is called
+// once more for a stream, in the goroutine that waits for its context. A stream that cannot be created is not finished, from 1.43; a trap on
+// the way of that error only sees it.
+func Client() probes.Probe {
+	create := library + ".newClientStreamWithParams"
+	stream := func(method string) string { return library + ".(*clientStream)." + method }
+	writer := func(method string) string { return transport + ".(*loopyWriter)." + method }
+	return probes.Probe{
+		Name:    library + " client",
+		Library: library,
+		Needs:   create,
+		Spec:    loadClient,
+		Programs: []probes.Program{
+			{Name: clientProgClientStream, Sites: []probes.Site{
+				{Func: create, At: stream("newAttemptLocked")}, // before 1.43: it is what makes the stream
+				{Func: create, At: stream("withRetry")},
+			}},
+			{Name: clientProgStreamFailed, Optional: true, Sites: []probes.Site{{Func: create, Failed: stream("withRetry"), Results: 2}}},
+			{Name: clientProgWriteHeaders, Injects: true, Optional: true, Sites: []probes.Site{
+				{Func: writer("clientHeaderHandler"), After: []string{writer("writeHeader")}}, // from 1.85
+				{Func: writer("originateStream"), After: []string{writer("writeHeader")}},
+			}},
+			{Name: clientProgFinish, Sites: []probes.Site{{Func: stream("finish")}}},
+		},
+		Constants:  append(append(callConstants(), clientConstants()...), writeConstants()...),
+		NewDecoder: newDecoder(tracepb.Span_SPAN_KIND_CLIENT),
+	}
+}
+
+// clientConstants are what client.h must know.
+func clientConstants() []probes.Constant {
+	stream := func(path string) probes.Field { return probes.Field{Type: library + ".clientStream", Path: path} }
+	header := func(path string) probes.Field { return probes.Field{Type: transport + ".CallHdr", Path: path} }
+	return []probes.Constant{
+		{Name: clientVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
+		{Name: clientVarMetadataKeys, Of: probes.Types{metadata + ".mdOutgoingKey"}, Optional: true},
+		{Name: clientVarRawMetadata, Of: probes.Field{Type: metadata + ".rawMD", Path: "md"}},
+		{Name: clientVarRawAdded, Of: probes.Field{Type: metadata + ".rawMD", Path: "added"}},
+		{Name: clientVarClientCtx, Of: stream("ctx")},
+		{Name: clientVarClientCallHdr, Of: stream("callHdr")},
+		{Name: clientVarClientConn, Of: stream("cc")},
+		{Name: clientVarClientAttempt, Of: stream("attempt")},
+		{Name: clientVarAttemptTransport, Of: probes.Fields{
+			{Type: library + ".csAttempt", Path: "transport"}, {Type: library + ".csAttempt", Path: "t"},
+		}},
+		{Name: clientVarTransportRemoteAddr, Of: probes.Field{Type: transport + ".http2Client", Path: "remoteAddr"}},
+		{Name: clientVarCallMethod, Of: header("Method")},
+		{Name: clientVarCallHost, Of: header("Host")},
+		{Name: clientVarConnTarget, Of: probes.Field{Type: library + ".ClientConn", Path: "target"}},
+		{Name: clientVarStatusErrorTypes, Of: probes.Types{"*" + status + ".Error"}},
+		{Name: clientVarErrorStatus, Of: probes.Field{Type: status + ".Error", Path: "s"}},
+		{Name: clientVarErrorStringTypes, Of: probes.Types{"*errors.errorString"}, Optional: true},
+	}
+}
+
+// writeConstants are what write.h must know; without one of them there is no trace context in requests.
+func writeConstants() []probes.Constant {
+	const http2 = "golang.org/x/net/http2"
+	message := func(path string) probes.Fields {
+		return fields(path, transport+".clientHeaders", transport+".headerFrame")
+	} // the first from 1.85
+	constants := []probes.Constant{
+		{Name: clientVarHeaderFields, Of: message("hf")},
+		{Name: clientVarHeaderQuota, Of: message("wq")},
+		{Name: clientVarHeaderOrphaned, Of: message("onOrphaned")},
+		{Name: clientVarHeaderStreamId, Of: message("streamID")},
+		{Name: clientVarClientStreamStream, Of: probes.Field{Type: transport + ".ClientStream", Path: "Stream"}}, // from 1.69
+		{Name: clientVarClientStreamCtx, Of: probes.Field{Type: transport + ".ClientStream", Path: "Stream.ctx"}},
+		{Name: clientVarClientStreamTransport, Of: probes.Field{Type: transport + ".ClientStream", Path: "ct"}},
+		{Name: clientVarStreamCtx, Of: probes.Field{Type: transport + ".Stream", Path: "ctx"}},
+		{Name: clientVarStreamQuota, Of: probes.Field{Type: transport + ".Stream", Path: "wq"}},
+		{Name: clientVarStreamTransport, Of: probes.Field{Type: transport + ".Stream", Path: "ct"}},
+		{Name: clientVarTransportFramer, Of: probes.Field{Type: transport + ".http2Client", Path: "framer"}},
+		{Name: clientVarTransportMaxList, Of: probes.Field{Type: transport + ".http2Client", Path: "maxSendHeaderListSize"}},
+		{Name: clientVarFramerWriter, Of: probes.Field{Type: transport + ".framer", Path: "writer"}},
+		{Name: clientVarFramerHttp2, Of: probes.Field{Type: transport + ".framer", Path: "fr"}},
+		{Name: clientVarHttp2Wbuf, Of: probes.Field{Type: http2 + ".Framer", Path: "wbuf"}},
+		{Name: clientVarWriterBuf, Of: probes.Field{Type: transport + ".bufWriter", Path: "buf"}},
+		{Name: clientVarWriterHandle, Of: probes.Field{Type: transport + ".bufWriter", Path: "bufHandle"}}, // from 1.85, for buf
+		{Name: clientVarWriterOffset, Of: probes.Field{Type: transport + ".bufWriter", Path: "offset"}},
+		{Name: clientVarWriterBatch, Of: probes.Field{Type: transport + ".bufWriter", Path: "batchSize"}},
+		{Name: clientVarWriterErr, Of: probes.Field{Type: transport + ".bufWriter", Path: "err"}},
+		{Name: clientVarFieldName, Of: probes.Field{Type: http2 + "/hpack.HeaderField", Path: "Name"}},
+		{Name: clientVarFieldValue, Of: probes.Field{Type: http2 + "/hpack.HeaderField", Path: "Value"}},
+	}
+	for i := range constants {
+		constants[i].Optional = true
+	}
+	return append(constants, probes.Constant{Name: clientVarFieldSize, Of: probes.Size(http2 + "/hpack.HeaderField")})
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// A client's call: from its clientStream's creation to its end, in whichever goroutine that is.
+#pragma once
+
+#include "metadata.h"
+
+#define CODE_UNKNOWN 2
+#define STACK_MAX 96 // words of the stack of newClientStreamWithParams
+#define MAX_ADDED 8 // fields that AppendToOutgoingContext adds, which are looked through
+
+volatile const struct addr_set status_error_types, error_string_types;
+volatile const __s64 client_ctx, client_call_hdr, client_conn, client_attempt, attempt_transport, transport_remote_addr;
+volatile const __s64 call_method, call_host, conn_target, raw_metadata, raw_added, error_status;
+
+// read_added looks for a traceparent among what was added to the metadata: [][]string, of names and values in turn. Global, for a stack of
+// its own.
+__noinline int read_added(__u32 target, __u64 stream)
+{
+	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = stream };
+	struct grpc_call *c = find_call(&key);
+	struct go_slice all = {}, one;
+
+	if (!c || bpf_probe_read_user(&all, sizeof(all), (void *)(c->work.metadata + raw_added)))
+		return 0;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAX_ADDED && i < all.len; i++) {
+		if (bpf_probe_read_user(&one, sizeof(one), (void *)(all.ptr + i * sizeof(one))))
+			return 0;
+#pragma clang loop unroll(disable)
+		for (int k = 0; k < MAX_ADDED && 2 * k + 1 < one.len; k++) {
+			__u64 pair = one.ptr + 2 * k * sizeof(struct go_string), w[2] = {};
+			struct go_string name = read_string_header(pair);
+			if (name.len == NAME_MAX && !bpf_probe_read_user(w, NAME_MAX, (void *)name.ptr) && is_traceparent(NAME_MAX, w))
+				keep_traceparent(c, read_string_header(pair + sizeof(name)), 1);
+		}
+	}
+	return 1;
+}
+
+// find_carried reads the traceparent that the call's metadata has already: true if it is valid.
+static __always_inline bool find_carried(struct span_key *key, struct grpc_call *c)
+{
+	if (!c->work.metadata)
+		return false;
+	read_metadata(key, c, read_u64(c->work.metadata + raw_metadata));
+	read_added(key->target, key->goroutine);
+	return c->work.traceparents == 1 && read_parent(key->target, key->role, key->goroutine);
+}
+
+// read_request keeps what the call is and whom it is for.
+static __always_inline void read_request(struct grpc_call *c, __u64 stream)
+{
+	__u64 header = read_u64(stream + client_call_hdr), conn = read_u64(stream + client_conn);
+	struct text_area *t = &c->event.text;
+
+	c->event.method = append(t, read_string_header(header + call_method), METHOD_MAX);
+	c->event.authority = append(t, read_string_header(header + call_host), AUTHORITY_MAX);
+	c->event.target = append(t, read_string_header(conn + conn_target), TARGET_MAX);
+}
+
+// begin_call starts the call's span. 1: cs
+static __always_inline void begin_call(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key caller = { .target = target_id(ctx), .role = ROLE_SERVER, .goroutine = goroutine_id(ctx) };
+	struct span_key key = { .target = caller.target, .role = ROLE_STREAM, .goroutine = GO_ARG1(ctx) };
+	__u64 stream = GO_ARG1(ctx), bias = load_bias(ctx, p);
+	struct go_iface context = read_iface(stream + client_ctx);
+	struct any_operation *o = find_by_context(key.target, context, bias);
+
+	if (!o)
+		o = find_by_goroutine(ctx, &caller);
+	struct grpc_call *c = begin(&key, bias);
+	if (!c)
+		return;
+	if (o) {
+		c->event.trace_state = copy_trace_state(&c->event.text, o);
+		c->slot.trace_state = __builtin_offsetof(struct grpc_call, event.text.data);
+		c->slot.trace_state_len = c->event.trace_state.len;
+	}
+	read_request(c, stream);
+	know_context(&key, c, context);
+	find_values(key.target, key.role, key.goroutine);
+	bool child = find_carried(&key, c);
+	if (o && (!child || handed_on(&c->work.parent, o))) {
+		parent_of(o, &c->work.parent);
+		child = true;
+	}
+	bool yes = start_span(&c->event.head, child ? &c->work.parent : NULL);
+	c->slot.state = yes ? OPERATION_SAMPLED : OPERATION_UNSAMPLED;
+}
+
+static __always_inline bool is_eof(struct go_string text)
+{
+	__u32 w = 0;
+
+	return text.len == 3 && !bpf_probe_read_user(&w, 3, (void *)text.ptr) && w == ('E' | 'O' << 8 | 'F' << 16);
+}
+
+// read_error keeps what a call has ended with. io.EOF is a stream's success.
+static __always_inline void read_error(struct grpc_call *c, struct go_iface err)
+{
+	__u64 type = dynamic_type(err.type, c->work.bias);
+
+	if (!type)
+		return;
+	if (in_set(&status_error_types, type)) {
+		read_status(c, read_u64(err.data + error_status));
+		return;
+	}
+	if (in_set(&error_string_types, type) && is_eof(read_string_header(err.data)))
+		return;
+	c->event.code = CODE_UNKNOWN;
+	c->event.error_type = type;
+}
+
+// end_call ends the call. 1: cs, 2–3: err
+static __always_inline void end_call(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_STREAM, .goroutine = GO_ARG1(ctx) };
+	struct go_iface err = { .type = GO_ARG2(ctx), .data = GO_ARG3(ctx) };
+	struct grpc_call *c = find_call(&key);
+
+	if (!c)
+		return;
+	if (c->slot.state == OPERATION_SAMPLED) {
+		__u64 attempt = read_u64(key.goroutine + client_attempt);
+		struct go_iface transport = attempt ? read_iface(attempt + attempt_transport) : (struct go_iface){};
+		read_error(c, err);
+		if (transport.data)
+			read_addr(c, read_iface(transport.data + transport_remote_addr));
+	}
+	end(&key, c);
+}
+
+// fail_call ends a call whose stream could not be created: newClientStreamWithParams has the error, and nobody will call finish. Its
+// clientStream is the one of a known call that is on the stack.
+static __always_inline void fail_call(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_STREAM };
+	struct go_iface err = { .type = result_word(ctx, p, 0), .data = result_word(ctx, p, 1) };
+	__u64 sp = REG_SP(ctx);
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < STACK_MAX; i++) {
+		key.goroutine = read_u64(sp + i * sizeof(__u64));
+		struct grpc_call *c = key.goroutine ? find_call(&key) : NULL;
+		if (!c || c->event.head.probe != probe_index || read_iface(key.goroutine + client_ctx).data != c->slot.context)
+			continue;
+		if (c->slot.state == OPERATION_SAMPLED)
+			read_error(c, err);
+		end(&key, c);
+		return;
+	}
+}

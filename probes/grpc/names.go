@@ -1,0 +1,45 @@
+package grpc
+
+import "github.com/remora-agent/remora/probes"
+
+const (
+	library   = "google.golang.org/grpc"
+	transport = library + "/internal/transport"
+	status    = library + "/internal/status"
+	metadata  = library + "/metadata"
+	peer      = library + "/peer"
+)
+
+// callConstants are what the programs of both sides must know. Names are those of https://github.com/grpc/grpc-go.
+func callConstants() []probes.Constant {
+	value := func(path string) probes.Field { return probes.Field{Type: "context.valueCtx", Path: path} }
+	proto := func(path string) probes.Field {
+		return probes.Field{Type: "google.golang.org/genproto/googleapis/rpc/status.Status", Path: path}
+	}
+	return []probes.Constant{
+		{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
+		{Name: serverVarKnownContexts, Of: probes.Contexts{}},
+		{Name: serverVarMetadataLayout, Of: probes.MapOf(metadata + ".MD")},
+		{Name: serverVarValueContextTypes, Of: probes.Types{"*context.valueCtx"}},
+		{Name: serverVarValueContextKey, Of: value("key")},
+		{Name: serverVarValueContextVal, Of: value("val")},
+		{Name: serverVarStatusProto, Of: probes.Field{Type: status + ".Status", Path: "s"}},
+		{Name: serverVarProtoCode, Of: proto("Code")},
+		{Name: serverVarProtoMessage, Of: proto("Message")},
+		{Name: serverVarTcpAddrTypes, Of: probes.Types{"*net.TCPAddr"}, Optional: true},
+		{Name: serverVarTcpAddrIp, Of: probes.Field{Type: "net.TCPAddr", Path: "IP"}},
+		{Name: serverVarTcpAddrPort, Of: probes.Field{Type: "net.TCPAddr", Path: "Port"}},
+		{Name: serverVarUnixAddrTypes, Of: probes.Types{"*net.UnixAddr"}, Optional: true},
+		{Name: serverVarUnixAddrName, Of: probes.Field{Type: "net.UnixAddr", Path: "Name"}},
+		{Name: serverVarTextAddrTypes, Of: probes.Types{transport + ".strAddr"}, Optional: true},
+	}
+}
+
+// fields are a field of a type that has other names in other versions.
+func fields(path string, types ...string) probes.Fields {
+	var all probes.Fields
+	for _, name := range types {
+		all = append(all, probes.Field{Type: name, Path: path})
+	}
+	return all
+}
