@@ -71,7 +71,7 @@ func TestClean(t *testing.T) {
 		{"mysql", `SELECT 'C:\' AND b = 'secret -- '`, "SELECT ? AND b = ?"}, // with NO_BACKSLASH_ESCAPES only
 		{"mysql", `SELECT 'C:\', 'secret', '\'`, `SELECT ?, ?, ?`},           // with NO_BACKSLASH_ESCAPES only
 		{"mysql", `SELECT "a\", ' secret", 'x' -- '`, "SELECT ?, ?"},         // not with ANSI_QUOTES
-		{"mysql", `SELECT "a\" , " secret ", 'x' -- "`, ""},
+		{"mysql", `SELECT "a\" , " secret ", 'x' -- "`, "SELECT ? , ?, ?"},   // with words between strings otherwise
 		{"postgresql", `SELECT 'C:\' AND b = ' secret -- '`, ""},
 		{"sqlite oracle.db microsoft.sql_server trino", `SELECT 'C:\' , 'secret' FROM t`, "SELECT ? , ? FROM t"},
 		{"other_sql", "SELECT '''it''s' secret 'x'''", ""},
