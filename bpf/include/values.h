@@ -26,17 +26,18 @@ struct known_values {
 	struct known_value at[MAX_VALUES];
 };
 
-// find_value returns what is known of a type, NULL if nothing is.
-static __always_inline const volatile struct known_value *find_value(const volatile struct known_values *set, __u64 type)
+// value_index returns the place of a type in a set, -1 if nothing is known of it. To be called from a function of its own: the
+// verifier would follow each place by itself.
+static __always_inline int value_index(const volatile struct known_values *set, __u64 type)
 {
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_VALUES; i++) {
 		if (i >= set->n)
-			return NULL;
+			return -1;
 		if (set->at[i].type == type)
-			return &set->at[i];
+			return i;
 	}
-	return NULL;
+	return -1;
 }
 
 // address_at follows a path, 0 if there is none.
