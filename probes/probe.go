@@ -129,7 +129,7 @@ type Values struct {
 }
 
 // Value is a type, "*example.com/driver.Error" or a struct type, and what is to be read of its values: paths of field names,
-// which may lead through pointers; "" for nothing. Strings are strings, Number is an integer, Inner an interface value with methods.
+// which may lead through pointers; "." for the value itself, "" for nothing. Strings are strings, Number is an integer, Inner an interface value with methods.
 type Value struct {
 	Type    string
 	Strings [bpf.ValueStrings]string

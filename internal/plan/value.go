@@ -45,8 +45,13 @@ func values(b *process.Binary, of probes.Values) bpf.KnownValues {
 // layout finds all parts of a value, false if one is missing.
 func layout(b *process.Binary, value probes.Value) (v bpf.KnownValue, ok bool) {
 	find := func(path string) (bpf.ValuePath, uint64) {
-		if path == "" {
+		switch path {
+		case "":
 			return valuePath(nil), 0
+		case ".":
+			size, err := b.StructSize(value.Type)
+			ok = ok && err == nil
+			return valuePath([]uint64{0}), size
 		}
 		p, err := b.Field(strings.TrimPrefix(value.Type, "*"), path)
 		if err != nil || len(p.Offsets) > len(bpf.ValuePath{}.Step) {

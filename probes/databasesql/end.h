@@ -14,11 +14,13 @@ __noinline int look_at_error(__u32 target, __u64 goroutine, __u64 bias, __u32 le
 {
 	struct sql_operation *c = call_of(target, goroutine);
 
-	if (!c || level >= MAX_WRAPPED)
+	__u64 type = c ? dynamic_type(c->work.value.type, bias) : 0, data;
+	barrier_var(level); // or the compiler moves the check below away from where the verifier wants to see it
+	if (!type || level >= MAX_WRAPPED)
 		return 0;
-	__u64 type = dynamic_type(c->work.value.type, bias), data = c->work.value.data;
 	c->event.error_types[level] = type;
-	__u32 i = type ? error_index(type) : MAX_VALUES;
+	data = c->work.value.data;
+	__u32 i = error_index(type);
 	if (i >= MAX_VALUES)
 		return 0;
 	const volatile struct known_value *v = &known_errors.at[i];

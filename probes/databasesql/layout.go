@@ -57,7 +57,7 @@ func errorValues() []probes.Value {
 		wrapper("*github.com/jackc/pgx/v5/pgconn.connectError", "", "err"),
 		wrapper("*net.OpError", "", "Err"),
 		wrapper("*os.SyscallError", "", "Err"),
-		number("syscall.Errno", "", ""),
+		number("syscall.Errno", "", "."),
 		wrapper("*errors.errorString", "s", ""),
 	}
 }
