@@ -4,7 +4,7 @@
 
 #include "event.h"
 
-enum role { ROLE_SERVER, ROLE_CLIENT };
+enum role { ROLE_SERVER, ROLE_CLIENT, ROLE_DATABASE };
 
 // A goroutine serves one request and makes one call at a time.
 struct span_key {

@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/remora-agent/remora/probes"
+	"github.com/remora-agent/remora/probes/databasesql"
 	"github.com/remora-agent/remora/probes/nethttp"
 )
 
@@ -14,5 +15,6 @@ func Probes() []probes.Probe {
 		nethttp.HTTP2Client(),
 		nethttp.HTTP2Server(),
 		nethttp.HTTP2ServerWrapper(),
+		databasesql.Probe(),
 	}
 }
