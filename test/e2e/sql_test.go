@@ -178,6 +178,9 @@ func (d sqlTarget) want(s sqlSpan, number int) string {
 	attrs := map[string]string{"db.system.name": d.system, "db.namespace": d.space, "server.address": d.addr}
 	attrs["db.operation.name"], attrs["db.collection.name"] = s.operation, s.table
 	attrs["db.query.summary"] = s.summary
+	if d.system == "other_sql" {
+		attrs["remora.db.driver"] = "main" // the package of the driver, which is the fixture's own
+	}
 	attrs["db.query.text"] = s.text
 	if s.parameters {
 		attrs["db.query.text"] = d.text(s.text)
@@ -386,6 +389,10 @@ func (c *sqlCalls) checkElsewhere(t *testing.T, postgres, mariadb *sqlServer) {
 	c.check(t, fake("bad"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "driver: bad connection"})}})
 	c.check(t, fake("nowhere"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "no such fake"})}})
 
+	c.check(t, fake("nested"), sqlWay{"db.QueryContext", one}) // what the driver does is a part of it
+	lost := sqlSpan{operation: "SELECT", text: "SELECT lost FROM panics", summary: "SELECT panics", table: "panics"}
+	c.check(t, fake("panics"), sqlWay{"after a panic", []sqlSpan{lost.fails(&sqlError{kind: "panic"}), songUpdate}})
+
 	dead := testenv.FreeAddr(t)
 	refused := &sqlError{kind: "*net.OpError", message: "connection refused"}
 	for _, d := range []sqlTarget{postgres.postgres("postgres"), postgres.postgres("pgx"), mariadb.mysql()} {
@@ -450,6 +457,21 @@ func (c *sqlCalls) checkKilled(t *testing.T, d sqlTarget) {
 	if diff := cmp.Diff(want, attrs); diff != "" {
 		t.Errorf("attributes (-want +got):\n%s", diff)
 	}
+}
+
+// TestSQLText: a text that is too long is cut without showing a literal, and no text is shown where the user wants none.
+func TestSQLText(t *testing.T) {
+	testenv.RequireRoot(t)
+	build, d := sqlBuilds()[2], fake("a source")
+	t.Run("long", func(t *testing.T) {
+		cut := sqlSpan{operation: "SELECT", text: "SELECT title FROM songs WHERE title =…", summary: "SELECT songs", table: "songs"}
+		startSQL(t, build, nil).check(t, d, sqlWay{"long", []sqlSpan{cut}})
+	})
+	t.Run("none", func(t *testing.T) {
+		without := songQuery
+		without.text = ""
+		startSQL(t, build, nil, "OTEL_GO_AUTO_INCLUDE_DB_STATEMENT=false").check(t, d, sqlWay{"db.QueryContext", []sqlSpan{without}})
+	})
 }
 
 // TestSQLManyQueries: 10,000 requests, each with a query of its own name, on 32 connections of a pool that they share: each query has
