@@ -389,7 +389,7 @@ func (c *sqlCalls) checkElsewhere(t *testing.T, postgres, mariadb *sqlServer) {
 	c.check(t, fake("bad"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "driver: bad connection"})}})
 	c.check(t, fake("nowhere"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "no such fake"})}})
 
-	c.check(t, fake("nested"), sqlWay{"db.QueryContext", one}) // what the driver does is a part of it
+	c.check(t, fake("nested"), sqlWay{"db.QueryContext", one})                 // what the driver does is a part of it
 	c.check(t, fake("panics"), sqlWay{"after a panic", []sqlSpan{songUpdate}}) // the call that panics has no span, and no part in the next one
 
 	dead := testenv.FreeAddr(t)
