@@ -43,7 +43,7 @@ func Clean(system, text string) (Statement, bool) {
 	}
 	d := dialectOf(system)
 	tokens, ok := d.agreed(text)
-	if !ok || !wellFormed(tokens) || namesSecret(tokens) {
+	if !ok || namesSecret(tokens) {
 		return Statement{}, false
 	}
 	safe := show(tokens)
@@ -55,21 +55,20 @@ func Clean(system, text string) (Statement, bool) {
 	return s, true
 }
 
-// agreed returns the tokens of the text if all readings by which it is well-formed give the same: one of them is the server's.
+// agreed returns the tokens of the text by the dialect's first reading, which is the default of its servers. That must be well-formed, and the
+// other readings must be none at all or come to the same.
 func (d dialect) agreed(text string) ([]token, bool) {
-	var first []token
-	found := false
-	for _, r := range d.readings {
+	first, err := scan(d, d.readings[0], text)
+	if err != nil || !wellFormed(first) {
+		return nil, false
+	}
+	for _, r := range d.readings[1:] {
 		tokens, err := scan(d, r, text)
-		if err != nil || !wellFormed(tokens) {
-			continue
-		}
-		if found && show(tokens) != show(first) {
+		if err == nil && wellFormed(tokens) && show(tokens) != show(first) {
 			return nil, false
 		}
-		first, found = tokens, true
 	}
-	return first, found
+	return first, true
 }
 
 // show returns the tokens as text without literals and comments.

@@ -28,7 +28,7 @@ type reading struct {
 
 // A dialect is what decides where a literal begins and ends.
 type dialect struct {
-	readings      []reading
+	readings      []reading // the default of its servers first
 	double        doubleQuoted
 	comments      nesting
 	backticks     bool   // `name`

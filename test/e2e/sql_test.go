@@ -1,0 +1,396 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/remora-agent/remora/internal/testenv"
+)
+
+// A sqlSpan is what a call of database/sql is to become by the conventions for databases, besides what all calls of a database have in
+// common. https://opentelemetry.io/docs/specs/semconv/db/database-spans/
+type sqlSpan struct {
+	operation  string // db.operation.name
+	text       string // db.query.text
+	parameters bool   // the ? in it are parameters, which the driver writes in its way
+	summary    string // db.query.summary, which is the name if there is one
+	table      string // db.collection.name
+	root       bool   // has no parent
+	err        *sqlError
+}
+
+// A sqlError is how a call failed.
+type sqlError struct {
+	code    string // db.response.status_code, and then also error.type
+	kind    string // error.type otherwise
+	message string // the status's description
+}
+
+var (
+	songQuery   = sqlSpan{operation: "SELECT", text: "SELECT title FROM songs WHERE id = ?", parameters: true, summary: "SELECT songs", table: "songs"}
+	songUpdate  = sqlSpan{operation: "UPDATE", text: "UPDATE songs SET title = ? WHERE id = ?", parameters: true, summary: "UPDATE songs", table: "songs"}
+	songPrepare = sqlSpan{operation: "PREPARE", text: songQuery.text, parameters: true, summary: "PREPARE SELECT songs", table: "songs"}
+	titleUpdate = sqlSpan{operation: "PREPARE", text: songUpdate.text, parameters: true, summary: "PREPARE UPDATE songs", table: "songs"}
+	begin       = sqlSpan{operation: "BEGIN"}
+	commit      = sqlSpan{operation: "COMMIT"}
+	rollback    = sqlSpan{operation: "ROLLBACK"}
+	ping        = sqlSpan{operation: "PING"}
+)
+
+func (s sqlSpan) fails(err *sqlError) sqlSpan {
+	s.err = err
+	return s
+}
+
+// A sqlWay is a way of testdata/sqlclient, and the spans that it makes in the order of their start.
+type sqlWay struct {
+	how   string
+	spans []sqlSpan
+}
+
+// sqlWays are the ways that succeed, and those that fail without having asked.
+func sqlWays() []sqlWay {
+	ways := []sqlWay{
+		{"db.PingContext", []sqlSpan{ping}},
+		{"db.Ping", []sqlSpan{ping}},
+		{"conn.PingContext", []sqlSpan{ping}},
+		{"conn.BeginTx", []sqlSpan{begin, rollback}},
+		{"tx.Rollback", []sqlSpan{begin, rollback}},
+		{"tx.Commit", []sqlSpan{begin, commit}},
+		{"stmt.QueryContext", []sqlSpan{songPrepare, songQuery}},
+		{"stmt.Query", []sqlSpan{songPrepare, songQuery}},
+		{"stmt.QueryRowContext", []sqlSpan{songPrepare, songQuery}},
+		{"stmt.QueryRow", []sqlSpan{songPrepare, songQuery}},
+		{"stmt.ExecContext", []sqlSpan{titleUpdate, songUpdate}},
+		{"stmt.Exec", []sqlSpan{titleUpdate, songUpdate}},
+		{"tx.StmtContext", []sqlSpan{songPrepare, begin, songQuery, commit}},
+		{"tx.Stmt", []sqlSpan{songPrepare, begin, songQuery, commit}},
+		{"re-prepared", []sqlSpan{songPrepare, songQuery}},
+		{"no rows", []sqlSpan{songQuery}},
+		{"literals", []sqlSpan{{
+			operation: "SELECT", text: "SELECT title FROM songs  WHERE title = ? AND id IN (?)", summary: "SELECT songs", table: "songs",
+		}}},
+		{"goroutine", []sqlSpan{songQuery}},
+		{"background", []sqlSpan{songQuery}},
+		{"cancelled before", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "context canceled"})}},
+	}
+	for call, span := range map[string]sqlSpan{
+		"QueryContext": songQuery, "QueryRowContext": songQuery, "ExecContext": songUpdate, "PrepareContext": songPrepare,
+		"Query": songQuery, "QueryRow": songQuery, "Exec": songUpdate, "Prepare": songPrepare,
+	} {
+		ways = append(ways, sqlWay{"db." + call, []sqlSpan{span}}, sqlWay{"tx." + call, []sqlSpan{begin, span, commit}})
+		if strings.HasSuffix(call, "Context") {
+			ways = append(ways, sqlWay{"conn." + call, []sqlSpan{span}})
+		}
+	}
+	sort.Slice(ways, func(i, j int) bool { return ways[i].how < ways[j].how })
+	return ways
+}
+
+// failedWays are the ways whose errors come from the server.
+func failedWays(d sqlTarget) []sqlWay {
+	syntax := sqlSpan{operation: "SELECT", text: "SELECT ? FROM WHERE id = ?", summary: "SELECT"}
+	missing := sqlSpan{operation: "SELECT", text: "SELECT ? FROM missing", summary: "SELECT missing", table: "missing"}
+	prepare := sqlSpan{operation: "PREPARE", text: "SELECT title FROM missing WHERE id = ?", parameters: true, summary: "PREPARE SELECT missing", table: "missing"}
+	insert := sqlSpan{operation: "INSERT", text: "INSERT INTO songs (id, title) VALUES (?, ?)", summary: "INSERT songs", table: "songs"}
+	var noCommand sqlSpan // nobody knows what is secret in what is no SQL
+	errs := d.errors()
+	return []sqlWay{
+		{"syntax", []sqlSpan{syntax.fails(errs.syntax)}},
+		{"no command", []sqlSpan{noCommand.fails(errs.noCommand)}},
+		{"no table", []sqlSpan{missing.fails(errs.noTable)}},
+		{"prepare fails", []sqlSpan{prepare.fails(errs.noTable)}},
+		{"constraint", []sqlSpan{insert.fails(errs.constraint)}},
+		{"timeout", []sqlSpan{d.endless().fails(errs.timeout)}},
+		{"cancel", []sqlSpan{d.endless().fails(errs.cancel)}},
+	}
+}
+
+// sqlErrors are the errors of a database as a driver reports them.
+type sqlErrors struct {
+	syntax, noCommand, noTable, constraint, timeout, cancel, deadlock *sqlError
+}
+
+func (d sqlTarget) errors() sqlErrors {
+	deadline := &sqlError{kind: "context.deadlineExceededError", message: "context deadline exceeded"}
+	cancelled := &sqlError{kind: "*errors.errorString", message: "context canceled"}
+	switch d.driver {
+	case "postgres", "pgx": // https://www.postgresql.org/docs/current/errcodes-appendix.html
+		e := sqlErrors{
+			syntax:     &sqlError{code: "42601", message: `syntax error at or near "?"`},
+			noCommand:  &sqlError{code: "42601", message: `syntax error at or near "?"`},
+			noTable:    &sqlError{code: "42P01", message: `relation "missing" does not exist`},
+			constraint: &sqlError{code: "23505", message: `duplicate key value violates unique constraint "songs_pkey"`},
+			deadlock:   &sqlError{code: "40P01", message: "deadlock detected"},
+			timeout:    deadline, cancel: cancelled,
+		}
+		if d.driver == "postgres" { // which waits for the server's answer to the cancellation
+			e.timeout = &sqlError{code: "57014", message: "canceling statement due to user request"}
+			e.cancel = e.timeout
+		}
+		return e
+	case "mysql": // https://mariadb.com/kb/en/mariadb-error-code-reference/
+		syntax := "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server version for the right syntax to use near '?' at line 1"
+		return sqlErrors{
+			syntax:     &sqlError{code: "1064", message: syntax},
+			noCommand:  &sqlError{code: "1064", message: syntax},
+			noTable:    &sqlError{code: "1146", message: "Table '?' doesn't exist"},
+			constraint: &sqlError{code: "1062", message: "Duplicate entry '?'"},
+			deadlock:   &sqlError{code: "1213", message: "Deadlock found when trying to get lock; try restarting transaction"},
+			timeout:    deadline, cancel: cancelled,
+		}
+	}
+	return sqlErrors{ // https://www.sqlite.org/rescode.html; 1555 is the extended code of a primary key's violation
+		syntax:     &sqlError{code: "1", message: `near "?": syntax error`},
+		noCommand:  &sqlError{code: "1", message: `near "?": syntax error`},
+		noTable:    &sqlError{code: "1", message: "no such table: missing"},
+		constraint: &sqlError{code: "1555", message: "UNIQUE constraint failed: songs.id"},
+		timeout:    deadline, cancel: cancelled,
+	}
+}
+
+// endless is the query that takes a minute.
+func (d sqlTarget) endless() sqlSpan {
+	switch d.system {
+	case "postgresql":
+		return sqlSpan{operation: "SELECT", text: "SELECT pg_sleep(?) FROM songs", summary: "SELECT songs", table: "songs"}
+	case "mysql":
+		return sqlSpan{operation: "SELECT", text: "SELECT sleep(?) FROM songs", summary: "SELECT songs", table: "songs"}
+	}
+	return sqlSpan{
+		text:    "SELECT count(*) FROM songs a, (WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + ? FROM n) SELECT i FROM n LIMIT ?)",
+		summary: "SELECT songs SELECT SELECT SELECT",
+	}
+}
+
+// want is the span as testenv.Canonical writes it.
+func (d sqlTarget) want(s sqlSpan, number int) string {
+	attrs := map[string]string{"db.system.name": d.system, "db.namespace": d.space, "server.address": d.addr}
+	attrs["db.operation.name"], attrs["db.collection.name"] = s.operation, s.table
+	attrs["db.query.summary"] = s.summary
+	attrs["db.query.text"] = s.text
+	if s.parameters {
+		attrs["db.query.text"] = d.text(s.text)
+	}
+	status := "UNSET"
+	if s.err != nil {
+		status = fmt.Sprintf("ERROR %q", s.err.message)
+		attrs["db.response.status_code"], attrs["error.type"] = s.err.code, s.err.code+s.err.kind
+	}
+	var lines []string
+	for k, v := range attrs {
+		if v != "" {
+			lines = append(lines, fmt.Sprintf("  %s = %q\n", k, v))
+		}
+	}
+	if d.port != "" {
+		lines = append(lines, "  server.port = "+d.port+"\n")
+	}
+	sort.Strings(lines)
+	parent := " parent=REQUEST"
+	if s.root {
+		parent = ""
+	}
+	return fmt.Sprintf("%s [CLIENT] TRACE S%d%s flags=0x101\n  status %s\n%s", d.name(s), number, parent, status, strings.Join(lines, ""))
+}
+
+// name is the summary, else the operation and what it is for, else the latter, else the system.
+// https://opentelemetry.io/docs/specs/semconv/db/database-spans/#name
+func (d sqlTarget) name(s sqlSpan) string {
+	target := d.space
+	if target == "" && d.addr != "" {
+		target = d.addr
+		if d.port != "" {
+			target += ":" + d.port
+		}
+	}
+	for _, name := range []string{s.summary, strings.TrimSpace(s.operation + " " + target), d.system} {
+		if name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// A sqlBuild is one build of the fixture.
+type sqlBuild struct {
+	testenv.BuildSpec
+	sqlite string // the name of the SQLite driver that is in it
+}
+
+// sqlBuilds are the fixture with the drivers of its Go's time. Both SQLite drivers take minutes to compile.
+func sqlBuilds() []sqlBuild {
+	const dir = "testdata/sqlclient"
+	return []sqlBuild{
+		{testenv.BuildSpec{Dir: dir, Go: "1.27.4", Stripped: true, Tags: "modernc"}, "sqlite"},
+		{testenv.BuildSpec{Dir: dir, Go: "1.26.8", External: true}, "sqlite3"},
+		{testenv.BuildSpec{Dir: dir, Go: "1.26.8", Stripped: true, PIE: true}, ""},
+		{testenv.BuildSpec{Dir: dir, Go: "1.24.13", Stripped: true, ModFile: "mid.mod"}, ""},
+		{testenv.BuildSpec{Dir: dir, Go: "1.21.13", Stripped: true, ModFile: "mid.mod"}, ""},
+		{testenv.BuildSpec{Dir: dir, Go: "1.20.14", ModFile: "old.mod"}, ""},
+		{testenv.BuildSpec{Dir: dir, Go: "1.18.10", Stripped: true, ModFile: "old.mod", Tags: "modernc"}, "sqlite"},
+	}
+}
+
+// TestSQL compares the spans of every way to use database/sql, with each driver, with what the conventions say.
+func TestSQL(t *testing.T) {
+	testenv.RequireRoot(t)
+	postgres, mariadb := startPostgres(t), startMariaDB(t)
+	for _, build := range sqlBuilds() {
+		t.Run(build.String(), func(t *testing.T) {
+			databases := []sqlTarget{postgres.postgres("postgres"), postgres.postgres("pgx"), mariadb.mysql()}
+			if build.sqlite != "" {
+				databases = append(databases, sqlite(t, build.sqlite))
+			}
+			c := startSQL(t, build, databases)
+			for _, d := range databases {
+				t.Run(d.driver, func(t *testing.T) {
+					for _, way := range append(sqlWays(), failedWays(d)...) {
+						c.check(t, d, way)
+					}
+				})
+			}
+			for _, d := range databases[:3] {
+				t.Run(d.driver+" deadlock", func(t *testing.T) { c.checkDeadlock(t, d) })
+			}
+			t.Run("elsewhere", func(t *testing.T) { c.checkElsewhere(t, postgres, mariadb) })
+		})
+	}
+}
+
+// sqlCalls is a running fixture that is traced.
+type sqlCalls struct {
+	target *testenv.Target
+	agent  *testenv.Agent
+	sink   *testenv.Sink
+}
+
+func startSQL(t *testing.T, build sqlBuild, databases []sqlTarget, env ...string) *sqlCalls {
+	t.Helper()
+	c := &sqlCalls{target: testenv.StartTarget(t, testenv.Build(t, build.BuildSpec), nil), sink: testenv.NewSink(t)}
+	for _, d := range databases {
+		if answer := c.call(t, d, "setup"); answer != "ok" {
+			t.Fatalf("%s: %s", d.driver, answer)
+		}
+	}
+	c.agent = testenv.StartAgent(t, testenv.AgentOptions{Sink: c.sink, Args: []string{"--pid", strconv.Itoa(c.target.PID)}, Env: env})
+	c.agent.WaitTraced(t, c.target.PID)
+	return c
+}
+
+// call has the fixture use a database, and returns its answer.
+func (c *sqlCalls) call(t *testing.T, d sqlTarget, how string) string {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testenv.Patient(30 * time.Second)}
+	query := url.Values{"how": {how}, "driver": {d.driver}, "dsn": {d.source}}
+	resp, err := client.Get(c.target.URL("/call?" + query.Encode()))
+	if err != nil {
+		t.Fatalf("%s: %v", how, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s %v: %s", how, resp.Status, err, answer)
+	}
+	return string(answer)
+}
+
+// check compares the spans of a way with those that it is to make.
+func (c *sqlCalls) check(t *testing.T, d sqlTarget, way sqlWay) {
+	t.Helper()
+	want := ""
+	for i, s := range way.spans {
+		want += d.want(s, i+1)
+	}
+	_, got := c.spans(t, d, way.how, len(way.spans))
+	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", way.how, diff)
+	}
+}
+
+// spans has the fixture use a database, and returns the CLIENT spans, also as text. It expects n of them, and one of the request.
+func (c *sqlCalls) spans(t *testing.T, d sqlTarget, how string, n int) ([]testenv.Span, string) {
+	t.Helper()
+	before := c.sink.Len()
+	w := testenv.Window{From: time.Now()}
+	c.call(t, d, how)
+	w.To = time.Now()
+	return c.received(t, how, before, n, w)
+}
+
+// received waits for the spans of one request behind the first ones.
+func (c *sqlCalls) received(t *testing.T, how string, before, n int, w testenv.Window) ([]testenv.Span, string) {
+	t.Helper()
+	canon := &testenv.Canonical{Known: map[string]string{}}
+	var clients []testenv.Span
+	for _, s := range c.sink.Wait(t, before+n+1, testenv.Patient(10*time.Second))[before:] {
+		if err := w.CheckTimes(s); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		if strings.Contains(s.String(), "hunter2") && s.Kind.String() == "SPAN_KIND_CLIENT" {
+			t.Errorf("%s: a secret: %v", how, s)
+		}
+		if s.Kind.String() == "SPAN_KIND_CLIENT" {
+			clients = append(clients, s)
+			continue
+		}
+		canon.Known[fmt.Sprintf("%x", s.SpanId)], canon.Known[fmt.Sprintf("%x", s.TraceId)] = "REQUEST", "TRACE"
+	}
+	return clients, canon.Text(clients)
+}
+
+// checkDeadlock expects one of the two transactions that wait for each other to fail.
+func (c *sqlCalls) checkDeadlock(t *testing.T, d sqlTarget) {
+	spans, text := c.spans(t, d, "deadlock", 8) // of the two transactions: BEGIN, two updates, ROLLBACK
+	failed := d.want(songUpdate.fails(d.errors().deadlock), 0)
+	failed = failed[strings.Index(failed, "\n"):]
+	if n := strings.Count(text, failed); n != 1 {
+		t.Errorf("%d updates failed as they should, want 1:\n%s", n, text)
+	}
+	names := map[string]int{}
+	for _, s := range spans {
+		names[s.Name]++
+	}
+	want := map[string]int{d.name(begin): 2, "UPDATE songs": 4, d.name(rollback): 2}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+}
+
+// checkElsewhere uses sockets, no database by name, nobody's port, and a driver that nobody knows.
+func (c *sqlCalls) checkElsewhere(t *testing.T, postgres, mariadb *sqlServer) {
+	one := []sqlSpan{songQuery}
+	unix := func(d sqlTarget, source, address string) sqlTarget {
+		d.source, d.addr, d.port = source, address, ""
+		return d
+	}
+	socket := postgres.socket
+	for _, driver := range []string{"postgres", "pgx"} {
+		source := fmt.Sprintf("host=%s port=%s user=postgres dbname=postgres sslmode=disable", socket, postgres.port)
+		c.check(t, unix(postgres.postgres(driver), source, socket), sqlWay{"db.QueryContext", one})
+	}
+	c.check(t, unix(mariadb.mysql(), "root@unix("+mariadb.socket+")/test", mariadb.socket), sqlWay{"db.QueryContext", one})
+
+	c.check(t, fake("a source"), sqlWay{"db.QueryContext", one})
+	c.check(t, fake("flaky"), sqlWay{"db.QueryContext", one}) // two attempts that the third one makes good
+	c.check(t, fake("bad"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "driver: bad connection"})}})
+	c.check(t, fake("nowhere"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "no such fake"})}})
+
+	dead := testenv.FreeAddr(t)
+	refused := &sqlError{kind: "*net.OpError", message: "connection refused"}
+	for _, d := range []sqlTarget{postgres.postgres("postgres"), postgres.postgres("pgx"), mariadb.mysql()} {
+		d.source, d.port = strings.Replace(d.source, d.addr+":"+d.port, dead, 1), portOf(dead)
+		c.check(t, d, sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(refused)}})
+		c.check(t, d, sqlWay{"db.PingContext", []sqlSpan{ping.fails(refused)}})
+		c.check(t, d, sqlWay{"tx.Commit", []sqlSpan{begin.fails(refused)}})
+	}
+}
