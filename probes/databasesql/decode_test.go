@@ -131,17 +131,17 @@ func TestSpan(t *testing.T) {
 			"other_sql", list("db.system.name", "other_sql", "remora.db.driver", "example.com/db"), nil},
 		{"an unknown driver", event(sqlSqlCallTX_ROLLBACK, 99, nil), "ROLLBACK", list("db.system.name", "other_sql", "db.operation.name", "ROLLBACK"), nil},
 		{"a database's error", event(sqlSqlCallDB_PING, postgres, func(s *sent) {
-			s.fixed.ErrorTypes, s.message, s.code = [5]uint64{10, 11}, `duplicate key value violates unique constraint "songs_pkey"`, "23505"
+			s.fixed.ErrorTypes, s.message, s.code = [8]uint64{10, 11}, `duplicate key value violates unique constraint "songs_pkey"`, "23505"
 		}), "PING", list("db.system.name", "postgresql", "db.operation.name", "PING", "db.response.status_code", "23505", "error.type", "23505"),
 			failed(`duplicate key value violates unique constraint "songs_pkey"`)},
 		{"a database's number", event(sqlSqlCallDB_PING, mysql, func(s *sent) {
-			s.fixed.ErrorTypes, s.fixed.Numbered, s.fixed.ErrorNumber, s.message = [5]uint64{16}, 1, 1062, "Duplicate entry 'secret' for key 'songs.PRIMARY'"
+			s.fixed.ErrorTypes, s.fixed.Numbered, s.fixed.ErrorNumber, s.message = [8]uint64{16}, 1, 1062, "Duplicate entry 'secret' for key 'songs.PRIMARY'"
 		}), "PING", list("db.system.name", "mysql", "db.operation.name", "PING", "db.response.status_code", "1062", "error.type", "1062"),
 			failed("Duplicate entry '?'")},
 		{"refused", event(sqlSqlCallDB_PING, mysql, func(s *sent) {
-			s.fixed.ErrorTypes, s.fixed.Numbered, s.fixed.ErrorNumber = [5]uint64{13, 14, 15}, 1, 111
+			s.fixed.ErrorTypes, s.fixed.Numbered, s.fixed.ErrorNumber = [8]uint64{13, 14, 15}, 1, 111
 		}), "PING", list("db.system.name", "mysql", "db.operation.name", "PING", "error.type", "*net.OpError"), failed("connection refused")},
-		{"an error without words", event(sqlSqlCallDB_PING, mysql, func(s *sent) { s.fixed.ErrorTypes = [5]uint64{99} }),
+		{"an error without words", event(sqlSqlCallDB_PING, mysql, func(s *sent) { s.fixed.ErrorTypes = [8]uint64{99} }),
 			"PING", list("db.system.name", "mysql", "db.operation.name", "PING", "error.type", "_OTHER"), failed("")},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
