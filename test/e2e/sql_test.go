@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -177,6 +178,9 @@ func (d sqlTarget) want(s sqlSpan, number int) string {
 	attrs := map[string]string{"db.system.name": d.system, "db.namespace": d.space, "server.address": d.addr}
 	attrs["db.operation.name"], attrs["db.collection.name"] = s.operation, s.table
 	attrs["db.query.summary"] = s.summary
+	if d.system == "other_sql" {
+		attrs["remora.db.driver"] = "main" // the package of the driver, which is the fixture's own
+	}
 	attrs["db.query.text"] = s.text
 	if s.parameters {
 		attrs["db.query.text"] = d.text(s.text)
@@ -385,6 +389,10 @@ func (c *sqlCalls) checkElsewhere(t *testing.T, postgres, mariadb *sqlServer) {
 	c.check(t, fake("bad"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "driver: bad connection"})}})
 	c.check(t, fake("nowhere"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "no such fake"})}})
 
+	c.check(t, fake("nested"), sqlWay{"db.QueryContext", one}) // what the driver does is a part of it
+	lost := sqlSpan{operation: "SELECT", text: "SELECT lost FROM panics", summary: "SELECT panics", table: "panics"}
+	c.check(t, fake("panics"), sqlWay{"after a panic", []sqlSpan{lost.fails(&sqlError{kind: "panic"}), songUpdate}})
+
 	dead := testenv.FreeAddr(t)
 	refused := &sqlError{kind: "*net.OpError", message: "connection refused"}
 	for _, d := range []sqlTarget{postgres.postgres("postgres"), postgres.postgres("pgx"), mariadb.mysql()} {
@@ -392,5 +400,145 @@ func (c *sqlCalls) checkElsewhere(t *testing.T, postgres, mariadb *sqlServer) {
 		c.check(t, d, sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(refused)}})
 		c.check(t, d, sqlWay{"db.PingContext", []sqlSpan{ping.fails(refused)}})
 		c.check(t, d, sqlWay{"tx.Commit", []sqlSpan{begin.fails(refused)}})
+	}
+}
+
+// TestSQLServerKilled: the server goes away in the middle of a query.
+func TestSQLServerKilled(t *testing.T) {
+	testenv.RequireRoot(t)
+	build := sqlBuilds()[3]
+	for _, start := range []func() sqlTarget{
+		func() sqlTarget { return startPostgres(t).postgres("postgres") },
+		func() sqlTarget { return startPostgres(t).postgres("pgx") },
+		func() sqlTarget { return startMariaDB(t).mysql() },
+	} {
+		d := start()
+		t.Run(d.driver, func(t *testing.T) {
+			c := startSQL(t, build, []sqlTarget{d})
+			done := make(chan string)
+			go func() { done <- c.call(t, d, "endless") }()
+			testenv.Eventually(t, 10*time.Second, "the query runs", func() bool { return c.call(t, d, "busy") == "ok" })
+			d.server.kill()
+			if answer := <-done; !strings.HasPrefix(answer, "error") {
+				t.Errorf("the query ended with %q", answer)
+			}
+			c.checkKilled(t, d)
+		})
+	}
+}
+
+// checkKilled expects one endless query that failed, with all its attributes. What its error is depends on who notices first.
+func (c *sqlCalls) checkKilled(t *testing.T, d sqlTarget) {
+	t.Helper()
+	var found []testenv.Span
+	testenv.Eventually(t, 10*time.Second, "span of the query", func() bool {
+		found = nil
+		for _, s := range c.sink.Spans() {
+			if testenv.Attributes(s.Attributes)["db.query.text"] == strconv.Quote(d.endless().text) {
+				found = append(found, s)
+			}
+		}
+		return len(found) > 0
+	})
+	if len(found) != 1 {
+		t.Fatalf("%d spans of one query", len(found))
+	}
+	s := found[0]
+	attrs := testenv.Attributes(s.Attributes)
+	if s.Status.GetCode().String() != "STATUS_CODE_ERROR" || attrs["error.type"] == "" {
+		t.Errorf("the query that failed has the status %v and the attributes %v", s.Status, attrs)
+	}
+	delete(attrs, "error.type")
+	delete(attrs, "db.response.status_code")
+	want := map[string]string{
+		"db.system.name": strconv.Quote(d.system), "db.namespace": strconv.Quote(d.space), "server.address": strconv.Quote(d.addr), "server.port": d.port,
+		"db.operation.name": `"SELECT"`, "db.collection.name": `"songs"`, "db.query.summary": `"SELECT songs"`, "db.query.text": strconv.Quote(d.endless().text),
+	}
+	if diff := cmp.Diff(want, attrs); diff != "" {
+		t.Errorf("attributes (-want +got):\n%s", diff)
+	}
+}
+
+// TestSQLText: a text that is too long is cut without showing a literal, and no text is shown where the user wants none.
+func TestSQLText(t *testing.T) {
+	testenv.RequireRoot(t)
+	build, d := sqlBuilds()[2], fake("a source")
+	t.Run("long", func(t *testing.T) {
+		cut := sqlSpan{operation: "SELECT", text: "SELECT title FROM songs WHERE title =…", summary: "SELECT songs", table: "songs"}
+		startSQL(t, build, nil).check(t, d, sqlWay{"long", []sqlSpan{cut}})
+	})
+	t.Run("none", func(t *testing.T) {
+		without := songQuery
+		without.text = ""
+		startSQL(t, build, nil, "OTEL_GO_AUTO_INCLUDE_DB_STATEMENT=false").check(t, d, sqlWay{"db.QueryContext", []sqlSpan{without}})
+	})
+}
+
+// TestSQLManyQueries: 10,000 requests, each with a query of its own name, on 32 connections of a pool that they share: each query has
+// one span, and its own request as parent.
+func TestSQLManyQueries(t *testing.T) {
+	testenv.RequireRoot(t)
+	const conns, each = 50, 200
+	for _, build := range []sqlBuild{sqlBuilds()[5], sqlBuilds()[2]} {
+		t.Run(build.String(), func(t *testing.T) {
+			c := startSQL(t, build, nil, "OTEL_BSP_MAX_QUEUE_SIZE=65536", "REMORA_PROPAGATION=none")
+			askForNames(t, c.target.URL("/shared?driver=fake&dsn=many&name="), conns, each)
+			checkNames(t, c.sink.Wait(t, 2*conns*each, testenv.Patient(30*time.Second)), conns*each)
+			if lost := c.agent.Metric(t, "remora_spans_dropped_total"); lost != 0 {
+				t.Errorf("%v spans are lost", lost)
+			}
+		})
+	}
+}
+
+// askForNames asks for n URLs on each of conns connections, each with another name at its end.
+func askForNames(t *testing.T, to string, conns, n int) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns}, Timeout: testenv.Patient(30 * time.Second)}
+	defer client.CloseIdleConnections()
+	var group sync.WaitGroup
+	for conn := range conns {
+		group.Go(func() {
+			for i := range n {
+				resp, err := client.Get(fmt.Sprintf("%sn%dx%d", to, conn, i))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+		})
+	}
+	group.Wait()
+}
+
+// checkNames expects n requests and n queries, each query with the name that its parent's URL ends with.
+func checkNames(t *testing.T, spans []testenv.Span, n int) {
+	t.Helper()
+	names, queries := map[string]string{}, 0
+	for _, s := range spans {
+		if s.Kind.String() == "SPAN_KIND_SERVER" {
+			query := strings.Trim(testenv.Attributes(s.Attributes)["url.query"], `"`)
+			names[string(s.TraceId)+string(s.SpanId)] = query[strings.LastIndexByte(query, '=')+1:]
+		}
+	}
+	if len(names) != n {
+		t.Errorf("%d requests, want %d", len(names), n)
+	}
+	for _, s := range spans {
+		if s.Kind.String() != "SPAN_KIND_CLIENT" {
+			continue
+		}
+		queries++
+		parent := string(s.TraceId) + string(s.ParentSpanId)
+		text := strings.Trim(testenv.Attributes(s.Attributes)["db.query.text"], `"`)
+		if name, ok := names[parent]; !ok || text != "SELECT ? AS x FROM songs AS "+name {
+			t.Fatalf("the parent of %q is %q, or somebody's who has a query already", text, name)
+		}
+		delete(names, parent)
+	}
+	if queries != n {
+		t.Errorf("%d queries, want %d", queries, n)
 	}
 }

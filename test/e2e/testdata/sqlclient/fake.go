@@ -12,7 +12,8 @@ import (
 func init() { sql.Register("fake", fakeDriver{}) }
 
 // fakeDriver is a database without a server. Its data source says what goes wrong: "flaky" has the first two uses of connections
-// fail with driver.ErrBadConn, "bad" all of them, "nowhere" has no connections, anything else works.
+// fail with driver.ErrBadConn, "bad" all of them, "nowhere" has no connections, "nested" asks another database, "panics" panics;
+// anything else works.
 type fakeDriver struct{}
 
 func (fakeDriver) Open(source string) (driver.Conn, error) {
@@ -47,6 +48,19 @@ func (c *fakeConn) use() error {
 }
 
 func (c *fakeConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	switch c.source {
+	case "panics":
+		panic("driver")
+	case "nested":
+		db, err := sql.Open("fake", "within")
+		if err != nil {
+			return nil, err
+		}
+		defer db.Close()
+		if err := drain(db.QueryContext(ctx, "SELECT inner FROM nested")); err != nil {
+			return nil, err
+		}
+	}
 	return &fakeRows{}, c.use()
 }
 

@@ -110,6 +110,13 @@ var ways = map[string]func(c *caller) error{
 		go func() { done <- drain(c.db.QueryContext(c.ctx, c.text(selectSong), 1)) }()
 		return <-done
 	},
+	"after a panic": func(c *caller) error {
+		func() {
+			defer func() { recover() }()
+			c.db.QueryContext(c.ctx, "SELECT lost FROM panics")
+		}()
+		return second(c.db.ExecContext(c.ctx, c.text(updateSong), "a title", 1))
+	},
 	"background": func(c *caller) error {
 		return drain(c.db.QueryContext(context.Background(), c.text(selectSong), 1))
 	},
