@@ -113,7 +113,7 @@ type sharedKnownValue struct {
 type sharedKnownValues struct {
 	_  structs.HostLayout
 	N  uint64
-	At [24]sharedKnownValue
+	At [32]sharedKnownValue
 }
 
 type sharedLoss uint32

@@ -68,6 +68,8 @@ type Site struct {
 	After  []string
 	At     string
 	Return bool
+	// Bare, with Return: at the RETs themselves, as each is on a way of its own, and the branches before them on several.
+	Bare bool
 	// Success, with Return: functions whose results Func returns if their error, the second word, is nil. What the function then
 	// still does is passed over if that spares a trap that is stepped.
 	Success []string
@@ -129,7 +131,7 @@ type Values struct {
 }
 
 // Value is a type, "*example.com/driver.Error" or a struct type, and what is to be read of its values: paths of field names,
-// which may lead through pointers; "." for the value itself, "" for nothing. Strings are strings, Number is an integer, Inner an interface value with methods.
+// which may lead through pointers and end in the first element of a slice ("errs[0]"); "." for the value itself, "" for nothing. Strings are strings, Number is an integer, Inner an interface value with methods.
 type Value struct {
 	Type    string
 	Strings [bpf.ValueStrings]string

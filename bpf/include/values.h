@@ -4,7 +4,7 @@
 
 #include "go.h"
 
-#define MAX_VALUES 24
+#define MAX_VALUES 32
 #define VALUE_STRINGS 3
 #define VALUE_STEPS 3
 

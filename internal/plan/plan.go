@@ -84,7 +84,7 @@ func newPlan(b *process.Binary, probe probes.Probe, functions map[string][]proce
 		return plan
 	}
 	for _, program := range probe.Programs {
-		if needless(b, program) {
+		if needless(b, program) || unused(program, functions) {
 			plan.dropped = append(plan.dropped, program.Name)
 			continue
 		}
@@ -114,6 +114,12 @@ func needless(b *process.Binary, program probes.Program) bool {
 	}
 	_, err := b.Field(program.Unless.Type, program.Unless.Path)
 	return err == nil
+}
+
+// unused says whether the binary has no function of an optional program that goes to every one that it has.
+func unused(program probes.Program, functions map[string][]process.Function) bool {
+	has := func(site probes.Site) bool { return len(functions[site.Func]) > 0 }
+	return program.Every && program.Optional && !slices.ContainsFunc(program.Sites, has)
 }
 
 // functionsOf finds the functions of all sites at once: each search walks the whole function table.
@@ -283,6 +289,8 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 	case site.At != "":
 		p, err := code.AtCall(site.At)
 		return []process.Point{p}, err
+	case site.Return && site.Bare:
+		return code.Rets(site.Skip + site.Results)
 	case site.Return:
 		return code.Exits(site.Skip+site.Results, 1, site.Success...)
 	}

@@ -53,7 +53,11 @@ func layout(b *process.Binary, value probes.Value) (v bpf.KnownValue, ok bool) {
 			ok = ok && err == nil
 			return valuePath([]uint64{0}), size
 		}
+		path, first := strings.CutSuffix(path, "[0]")
 		p, err := b.Field(strings.TrimPrefix(value.Type, "*"), path)
+		if first {
+			p.Offsets = append(p.Offsets, 0) // behind the slice's pointer
+		}
 		if err != nil || len(p.Offsets) > len(bpf.ValuePath{}.Step) {
 			ok = false
 		}

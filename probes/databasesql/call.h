@@ -27,7 +27,7 @@ const enum sql_call *unused_call __attribute__((unused));
 _Static_assert(QUERY_MAX + DSN_MAX + MESSAGE_MAX + CODE_MAX + STATE_MAX <= TEXT_SIZE, "the text has no room for all of its pieces");
 _Static_assert(HOST_MAX + DATABASE_MAX <= DSN_MAX, "a driver has the one or the other");
 
-#define MAX_WRAPPED 5 // values that errors and drivers may be wrapped in, the innermost included
+#define MAX_WRAPPED 8 // values that errors and drivers may be wrapped in, the innermost included
 #define MAX_NESTED 63
 
 // What user space must know.

@@ -40,9 +40,10 @@ func errorValues() []probes.Value {
 	wrapper := func(typ, message, inner string) probes.Value {
 		return probes.Value{Type: typ, Strings: [3]string{message, "", ""}, Inner: inner}
 	}
+	const pgconn = "*github.com/jackc/pgx/v5/pgconn."
 	return []probes.Value{
 		code("*github.com/lib/pq.Error", "Message", "Code"),
-		code("*github.com/jackc/pgx/v5/pgconn.PgError", "Message", "Code"),
+		code(pgconn+"PgError", "Message", "Code"),
 		code("*github.com/jackc/pgconn.PgError", "Message", "Code"), // of pgx v4
 		number("*github.com/go-sql-driver/mysql.MySQLError", "Message", "Number"),
 		number("github.com/mattn/go-sqlite3.Error", "err", "ExtendedCode"),
@@ -53,8 +54,15 @@ func errorValues() []probes.Value {
 		number("*github.com/sijms/go-ora/v2/network.OracleError", "ErrMsg", "ErrCode"),
 		number("*github.com/snowflakedb/gosnowflake.SnowflakeError", "Message", "Number"),
 		wrapper("*fmt.wrapError", "msg", "err"),
-		wrapper("*github.com/jackc/pgx/v5/pgconn.ConnectError", "", "err"),
-		wrapper("*github.com/jackc/pgx/v5/pgconn.connectError", "", "err"),
+		wrapper("*fmt.wrapErrors", "msg", "errs[0]"),
+		wrapper("*errors.joinError", "", "errs[0]"),
+		wrapper(pgconn+"ConnectError", "", "err"),
+		wrapper(pgconn+"connectError", "", "err"),
+		wrapper(pgconn+"perDialConnectError", "", "err"),
+		wrapper(pgconn+"errTimeout", "", "err"),
+		wrapper(pgconn+"contextAlreadyDoneError", "", "err"),
+		wrapper(pgconn+"pgconnError", "msg", "err"),
+		wrapper(pgconn+"PrepareError", "", "err"),
 		wrapper("*net.OpError", "", "Err"),
 		wrapper("*os.SyscallError", "", "Err"),
 		number("syscall.Errno", "", "."),

@@ -61,39 +61,47 @@ func returns(method string, skip int) probes.Site {
 	return probes.Site{Func: method, Return: true, Skip: skip, Results: 2, Without: retry}
 }
 
+// rets is where a method returns in which nothing but a RET comes behind the call that does the work, so that what comes before
+// failures is on the way of successes too.
+func rets(method string, skip int) probes.Site {
+	site := returns(method, skip)
+	site.Bare = true
+	return site
+}
+
 const retry = db + "retry"
 
 // Result words before the error: of Rows, Stmt and Tx one, of Result two.
 func dbReturns() []probes.Site {
 	return []probes.Site{
-		{Func: retry, Return: true, Results: 2}, // the first: see sql.bpf.c
-		{Func: db + "PingContext", Return: true, Results: 2},
+		{Func: retry, Return: true, Results: 2},                          // the first: see sql.bpf.c
+		{Func: db + "PingContext", Return: true, Bare: true, Results: 2}, // retry is only its beginning
 		returns(db+"QueryContext", 1),
 		returns(db+"ExecContext", 2),
 		returns(db+"PrepareContext", 1),
 		returns(db+"BeginTx", 1),
-		returns(stmt+"QueryContext", 1),
-		returns(stmt+"ExecContext", 2),
+		rets(stmt+"QueryContext", 1),
+		rets(stmt+"ExecContext", 2),
 	}
 }
 
 func connReturns() []probes.Site {
 	return []probes.Site{
-		returns(conn+"QueryContext", 1),
-		returns(conn+"ExecContext", 2),
-		returns(conn+"PrepareContext", 1),
-		returns(conn+"PingContext", 0),
-		returns(conn+"BeginTx", 1),
+		rets(conn+"QueryContext", 1),
+		rets(conn+"ExecContext", 2),
+		rets(conn+"PrepareContext", 1),
+		rets(conn+"PingContext", 0),
+		rets(conn+"BeginTx", 1),
 	}
 }
 
 func txReturns() []probes.Site {
 	return []probes.Site{
-		returns(tx+"QueryContext", 1),
-		returns(tx+"ExecContext", 2),
-		returns(tx+"PrepareContext", 1),
-		returns(tx+"Commit", 0),
-		returns(tx+"rollback", 0),
+		rets(tx+"QueryContext", 1),
+		rets(tx+"ExecContext", 2),
+		rets(tx+"PrepareContext", 1),
+		rets(tx+"Commit", 0),
+		rets(tx+"rollback", 0),
 	}
 }
 

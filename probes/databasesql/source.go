@@ -84,6 +84,9 @@ func fromPairs(params map[string]string) source {
 		port:      parsePort(first("port")),
 		namespace: first("dbname", "database", "initial catalog"),
 	}
+	if schema := first("search_path"); schema != "" && s.namespace != "" { // https://opentelemetry.io/docs/specs/semconv/db/postgresql/
+		s.namespace += "|" + schema
+	}
 	s.host = strings.TrimPrefix(s.host, "tcp:")
 	s.host, _, _ = strings.Cut(s.host, `\`) // SQL Server's instance
 	return s

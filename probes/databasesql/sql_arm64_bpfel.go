@@ -64,7 +64,7 @@ type sqlContextTypes struct {
 type sqlKnownValues struct {
 	_  structs.HostLayout
 	N  uint64
-	At [24]struct {
+	At [32]struct {
 		_       structs.HostLayout
 		Type    uint64
 		Strings [3]struct {
@@ -162,7 +162,7 @@ type sqlSqlEvent struct {
 		Pad          [6]uint8
 	}
 	DriverType  uint64
-	ErrorTypes  [5]uint64
+	ErrorTypes  [8]uint64
 	ErrorNumber int64
 	QueryLength uint64
 	Port        uint16

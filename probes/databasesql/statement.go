@@ -62,6 +62,9 @@ func heads(text string) []string {
 		text = text[:len(text)-1] // a part of a character
 	}
 	var list []string
+	if strings.Contains(text, `\`) {
+		return nil // whether it escapes the quote behind it depends on the server's settings, and the quote's end may be cut off
+	}
 	for _, separators := range []string{" \t\n,", "'", `"`} {
 		if i := strings.LastIndexAny(text, separators); i > 0 {
 			list = append(list, strings.TrimRight(text[:i], " \t\n,("))
