@@ -82,7 +82,7 @@ func sqlWays() []sqlWay {
 		}}},
 		{"goroutine", []sqlSpan{songQuery}},
 		{"background", []sqlSpan{songQuery}},
-		{"cancelled before", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "context canceled"})}},
+		{"cancelled before", []sqlSpan{songQuery.fails(&sqlError{kind: "context.Canceled", message: "context canceled"})}},
 	}
 	for call, span := range map[string]sqlSpan{
 		"QueryContext": songQuery, "QueryRowContext": songQuery, "ExecContext": songUpdate, "PrepareContext": songPrepare,
@@ -123,7 +123,7 @@ type sqlErrors struct {
 
 func (d sqlTarget) errors() sqlErrors {
 	deadline := &sqlError{kind: "context.deadlineExceededError", message: "context deadline exceeded"}
-	cancelled := &sqlError{kind: "*errors.errorString", message: "context canceled"}
+	cancelled := &sqlError{kind: "context.Canceled", message: "context canceled"}
 	switch d.driver {
 	case "postgres", "pgx": // https://www.postgresql.org/docs/current/errcodes-appendix.html
 		e := sqlErrors{
@@ -150,13 +150,19 @@ func (d sqlTarget) errors() sqlErrors {
 			timeout:    deadline, cancel: cancelled,
 		}
 	}
-	return sqlErrors{ // https://www.sqlite.org/rescode.html; 1555 is the extended code of a primary key's violation
+	e := sqlErrors{ // https://www.sqlite.org/rescode.html; 1555 is the extended code of a primary key's violation
 		syntax:     &sqlError{code: "1", message: `near "?": syntax error`},
-		noCommand:  &sqlError{code: "1", message: `near "?": syntax error`},
-		noTable:    &sqlError{code: "1", message: "no such table: missing"},
+		noTable:    &sqlError{code: "1", message: "no such table: ?"},
 		constraint: &sqlError{code: "1555", message: "UNIQUE constraint failed: songs.id"},
 		timeout:    deadline, cancel: cancelled,
 	}
+	if d.driver == "sqlite" { // which adds what the code says, and the code
+		e.syntax.message = "SQL logic error: " + e.syntax.message + " (1)"
+		e.noTable.message = "SQL logic error: " + e.noTable.message
+		e.constraint.message = "constraint failed: " + e.constraint.message + " (1555)"
+	}
+	e.noCommand = e.syntax
+	return e
 }
 
 // endless is the query that takes a minute.
@@ -386,7 +392,7 @@ func (c *sqlCalls) checkElsewhere(t *testing.T, postgres, mariadb *sqlServer) {
 
 	c.check(t, fake("a source"), sqlWay{"db.QueryContext", one})
 	c.check(t, fake("flaky"), sqlWay{"db.QueryContext", one}) // two attempts that the third one makes good
-	c.check(t, fake("bad"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "driver: bad connection"})}})
+	c.check(t, fake("bad"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "driver.ErrBadConn", message: "driver: bad connection"})}})
 	c.check(t, fake("nowhere"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "no such fake"})}})
 
 	c.check(t, fake("nested"), sqlWay{"db.QueryContext", one})                 // what the driver does is a part of it
