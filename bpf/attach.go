@@ -42,7 +42,7 @@ func (p *Programs) Attach(program, exe string, pid int, offsets []uint64, target
 		return Attachment{l}, nil
 	}
 	if !p.runtime.opts.AttachCookie {
-		if err := distinct(offsets); err != nil {
+		if err := tellable(offsets); err != nil {
 			return nil, fmt.Errorf("cannot attach %s to process %d: %w", program, pid, err)
 		}
 	}
@@ -61,9 +61,9 @@ func (p *Programs) Attach(program, exe string, pid int, offsets []uint64, target
 	return a, nil
 }
 
-// distinct says whether find_point can tell points apart without cookies, by the low 12 bits of their addresses, which are those of
+// tellable says whether find_point can tell points apart without cookies, by the low 12 bits of their addresses, which are those of
 // their offsets. Points at one place are one.
-func distinct(offsets []uint64) error {
+func tellable(offsets []uint64) error {
 	seen := map[uint64]uint64{}
 	for _, offset := range offsets {
 		other, ok := seen[offset&0xfff]

@@ -2,7 +2,7 @@ package bpf
 
 import "testing"
 
-func TestDistinct(t *testing.T) {
+func TestTellable(t *testing.T) {
 	for _, tt := range []struct {
 		offsets []uint64
 		ok      bool
@@ -12,7 +12,7 @@ func TestDistinct(t *testing.T) {
 		{[]uint64{0x1008, 0x1008}, true},
 		{[]uint64{0x1008, 0x2010, 0x5008}, false},
 	} {
-		if err := distinct(tt.offsets); (err == nil) != tt.ok {
+		if err := tellable(tt.offsets); (err == nil) != tt.ok {
 			t.Errorf("%#x: %v", tt.offsets, err)
 		}
 	}
