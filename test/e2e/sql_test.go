@@ -82,7 +82,7 @@ func sqlWays() []sqlWay {
 		}}},
 		{"goroutine", []sqlSpan{songQuery}},
 		{"background", []sqlSpan{songQuery}},
-		{"cancelled before", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "context canceled"})}},
+		{"cancelled before", []sqlSpan{songQuery.fails(&sqlError{kind: "context.Canceled", message: "context canceled"})}},
 	}
 	for call, span := range map[string]sqlSpan{
 		"QueryContext": songQuery, "QueryRowContext": songQuery, "ExecContext": songUpdate, "PrepareContext": songPrepare,
@@ -109,7 +109,7 @@ func failedWays(d sqlTarget) []sqlWay {
 		{"syntax", []sqlSpan{syntax.fails(errs.syntax)}},
 		{"no command", []sqlSpan{noCommand.fails(errs.noCommand)}},
 		{"no table", []sqlSpan{missing.fails(errs.noTable)}},
-		{"prepare fails", []sqlSpan{prepare.fails(errs.noTable)}},
+		{"prepare fails", []sqlSpan{prepare.fails(errs.prepare)}},
 		{"constraint", []sqlSpan{insert.fails(errs.constraint)}},
 		{"timeout", []sqlSpan{d.endless().fails(errs.timeout)}},
 		{"cancel", []sqlSpan{d.endless().fails(errs.cancel)}},
@@ -118,12 +118,12 @@ func failedWays(d sqlTarget) []sqlWay {
 
 // sqlErrors are the errors of a database as a driver reports them.
 type sqlErrors struct {
-	syntax, noCommand, noTable, constraint, timeout, cancel, deadlock *sqlError
+	syntax, noCommand, noTable, prepare, constraint, timeout, cancel, deadlock *sqlError
 }
 
 func (d sqlTarget) errors() sqlErrors {
 	deadline := &sqlError{kind: "context.deadlineExceededError", message: "context deadline exceeded"}
-	cancelled := &sqlError{kind: "*errors.errorString", message: "context canceled"}
+	cancelled := &sqlError{kind: "context.Canceled", message: "context canceled"}
 	switch d.driver {
 	case "postgres", "pgx": // https://www.postgresql.org/docs/current/errcodes-appendix.html
 		e := sqlErrors{
@@ -138,25 +138,41 @@ func (d sqlTarget) errors() sqlErrors {
 			e.timeout = &sqlError{code: "57014", message: "canceling statement due to user request"}
 			e.cancel = e.timeout
 		}
+		e.prepare = e.noTable
 		return e
 	case "mysql": // https://mariadb.com/kb/en/mariadb-error-code-reference/
 		syntax := "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB server version for the right syntax to use near '?' at line 1"
+		noTable := &sqlError{code: "1146", message: "Table '?' doesn't exist"}
 		return sqlErrors{
 			syntax:     &sqlError{code: "1064", message: syntax},
 			noCommand:  &sqlError{code: "1064", message: syntax},
-			noTable:    &sqlError{code: "1146", message: "Table '?' doesn't exist"},
+			noTable:    noTable,
+			prepare:    noTable,
 			constraint: &sqlError{code: "1062", message: "Duplicate entry '?'"},
 			deadlock:   &sqlError{code: "1213", message: "Deadlock found when trying to get lock; try restarting transaction"},
 			timeout:    deadline, cancel: cancelled,
 		}
 	}
-	return sqlErrors{ // https://www.sqlite.org/rescode.html; 1555 is the extended code of a primary key's violation
+	e := sqlErrors{ // https://www.sqlite.org/rescode.html; 1555 is the extended code of a primary key's violation
 		syntax:     &sqlError{code: "1", message: `near "?": syntax error`},
-		noCommand:  &sqlError{code: "1", message: `near "?": syntax error`},
-		noTable:    &sqlError{code: "1", message: "no such table: missing"},
+		noTable:    &sqlError{code: "1", message: "no such table: ?"},
 		constraint: &sqlError{code: "1555", message: "UNIQUE constraint failed: songs.id"},
 		timeout:    deadline, cancel: cancelled,
 	}
+	if d.driver == "sqlite" { // which adds what the code says, and the code
+		e.syntax.message = "SQL logic error: " + e.syntax.message + " (1)"
+		e.noTable.message = "SQL logic error: " + e.noTable.message
+		e.constraint.message = "constraint failed: " + e.constraint.message + " (1555)"
+	}
+	e.noCommand, e.prepare = e.syntax, e.noTable
+	switch {
+	case d.driver == "sqlite3": // whose queries end before the first row is looked for
+		e.timeout, e.cancel = nil, nil
+	case d.old: // which does not tell why it was interrupted, and prepares at the first use
+		e.timeout = &sqlError{code: "9", message: "interrupted (9)"}
+		e.cancel, e.prepare = e.timeout, nil
+	}
+	return e
 }
 
 // endless is the query that takes a minute.
@@ -255,6 +271,9 @@ func TestSQL(t *testing.T) {
 			if build.sqlite != "" {
 				databases = append(databases, sqlite(t, build.sqlite))
 			}
+			for i := range databases {
+				databases[i].old = build.ModFile == "old.mod"
+			}
 			c := startSQL(t, build, databases)
 			for _, d := range databases {
 				t.Run(d.driver, func(t *testing.T) {
@@ -265,8 +284,10 @@ func TestSQL(t *testing.T) {
 			}
 			for _, d := range databases[:3] {
 				t.Run(d.driver+" deadlock", func(t *testing.T) { c.checkDeadlock(t, d) })
+				t.Run(d.driver+" refused", func(t *testing.T) { c.checkRefused(t, d) })
+				t.Run(d.driver+" by socket", func(t *testing.T) { c.check(t, d.bySocket(), sqlWay{"db.QueryContext", []sqlSpan{songQuery}}) })
 			}
-			t.Run("elsewhere", func(t *testing.T) { c.checkElsewhere(t, postgres, mariadb) })
+			t.Run("fake", c.checkFake)
 		})
 	}
 }
@@ -370,37 +391,28 @@ func (c *sqlCalls) checkDeadlock(t *testing.T, d sqlTarget) {
 	}
 }
 
-// checkElsewhere uses sockets, no database by name, nobody's port, and a driver that nobody knows.
-func (c *sqlCalls) checkElsewhere(t *testing.T, postgres, mariadb *sqlServer) {
-	one := []sqlSpan{songQuery}
-	unix := func(d sqlTarget, source, address string) sqlTarget {
-		d.source, d.addr, d.port = source, address, ""
-		return d
-	}
-	socket := postgres.socket
-	for _, driver := range []string{"postgres", "pgx"} {
-		source := fmt.Sprintf("host=%s port=%s user=postgres dbname=postgres sslmode=disable", socket, postgres.port)
-		c.check(t, unix(postgres.postgres(driver), source, socket), sqlWay{"db.QueryContext", one})
-	}
-	c.check(t, unix(mariadb.mysql(), "root@unix("+mariadb.socket+")/test", mariadb.socket), sqlWay{"db.QueryContext", one})
-
-	c.check(t, fake("a source"), sqlWay{"db.QueryContext", one})
-	c.check(t, fake("flaky"), sqlWay{"db.QueryContext", one}) // two attempts that the third one makes good
-	c.check(t, fake("bad"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "driver: bad connection"})}})
-	c.check(t, fake("nowhere"), sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(&sqlError{kind: "*errors.errorString", message: "no such fake"})}})
-
-	c.check(t, fake("nested"), sqlWay{"db.QueryContext", one}) // what the driver does is a part of it
-	lost := sqlSpan{operation: "SELECT", text: "SELECT lost FROM panics", summary: "SELECT panics", table: "panics"}
-	c.check(t, fake("panics"), sqlWay{"after a panic", []sqlSpan{lost.fails(&sqlError{kind: "panic"}), songUpdate}})
-
+// checkRefused has nobody listen at the server's port.
+func (c *sqlCalls) checkRefused(t *testing.T, d sqlTarget) {
 	dead := testenv.FreeAddr(t)
+	d.source, d.port = strings.Replace(d.source, d.addr+":"+d.port, dead, 1), portOf(dead)
 	refused := &sqlError{kind: "*net.OpError", message: "connection refused"}
-	for _, d := range []sqlTarget{postgres.postgres("postgres"), postgres.postgres("pgx"), mariadb.mysql()} {
-		d.source, d.port = strings.Replace(d.source, d.addr+":"+d.port, dead, 1), portOf(dead)
-		c.check(t, d, sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(refused)}})
-		c.check(t, d, sqlWay{"db.PingContext", []sqlSpan{ping.fails(refused)}})
-		c.check(t, d, sqlWay{"tx.Commit", []sqlSpan{begin.fails(refused)}})
+	if d.driver == "pgx" && !d.old { // which has it in a text
+		refused.message = "dial error: dial tcp " + dead + ": connect: connection refused"
 	}
+	c.check(t, d, sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(refused)}})
+	c.check(t, d, sqlWay{"db.PingContext", []sqlSpan{ping.fails(refused)}})
+	c.check(t, d, sqlWay{"tx.Commit", []sqlSpan{begin.fails(refused)}})
+}
+
+// checkFake uses a driver that nobody knows, and which does what no real one does on demand.
+func (c *sqlCalls) checkFake(t *testing.T) {
+	query := func(err *sqlError) sqlWay { return sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(err)}} }
+	c.check(t, fake("a source"), query(nil))
+	c.check(t, fake("flaky"), query(nil)) // two attempts that the third one makes good
+	c.check(t, fake("bad"), query(&sqlError{kind: "driver.ErrBadConn", message: "driver: bad connection"}))
+	c.check(t, fake("nowhere"), query(&sqlError{kind: "*errors.errorString", message: "no such fake"}))
+	c.check(t, fake("nested"), query(nil))                                     // what the driver does is a part of it
+	c.check(t, fake("panics"), sqlWay{"after a panic", []sqlSpan{songUpdate}}) // the call that panics has no span, and no part in the next one
 }
 
 // TestSQLServerKilled: the server goes away in the middle of a query.

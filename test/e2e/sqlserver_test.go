@@ -139,6 +139,7 @@ type sqlTarget struct {
 	addr   string
 	port   string
 	server *sqlServer // nil: none
+	old    bool       // the driver is one of old.mod
 }
 
 func (s *sqlServer) postgres(driver string) sqlTarget {
@@ -175,4 +176,14 @@ func (d sqlTarget) text(query string) string {
 		parts[i] += fmt.Sprint("$", i+1)
 	}
 	return strings.Join(parts, "")
+}
+
+// bySocket is the same database by the server's socket.
+func (d sqlTarget) bySocket() sqlTarget {
+	d.source = "root@unix(" + d.server.socket + ")/test"
+	if d.system == "postgresql" {
+		d.source = fmt.Sprintf("host=%s port=%s user=postgres dbname=postgres sslmode=disable", d.server.socket, d.port)
+	}
+	d.addr, d.port = d.server.socket, ""
+	return d
 }
