@@ -41,11 +41,6 @@ func (p *Programs) Attach(program, exe string, pid int, offsets []uint64, target
 		}
 		return Attachment{l}, nil
 	}
-	if !p.runtime.opts.AttachCookie {
-		if err := tellable(offsets); err != nil {
-			return nil, fmt.Errorf("cannot attach %s to process %d: %w", program, pid, err)
-		}
-	}
 	var a Attachment
 	for i, offset := range offsets {
 		opts := &link.UprobeOptions{Address: offset, PID: pid}
@@ -59,20 +54,6 @@ func (p *Programs) Attach(program, exe string, pid int, offsets []uint64, target
 		a = append(a, l)
 	}
 	return a, nil
-}
-
-// tellable says whether find_point can tell points apart without cookies, by the low 12 bits of their addresses, which are those of
-// their offsets. Points at one place are one.
-func tellable(offsets []uint64) error {
-	seen := map[uint64]uint64{}
-	for _, offset := range offsets {
-		other, ok := seen[offset&0xfff]
-		if ok && other != offset {
-			return fmt.Errorf("the places at %#x and %#x of the file cannot be told apart before Linux 5.15", other, offset)
-		}
-		seen[offset&0xfff] = offset
-	}
-	return nil
 }
 
 // cookie is what find_point and target_id take apart.

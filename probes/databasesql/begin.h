@@ -133,12 +133,12 @@ static __always_inline void note_nested(struct sql_operation *c, __u8 call)
 	c->work.nested_ping = c->work.nested_ping << 1 | is_ping(call);
 }
 
-// begin_call starts a span. p's site says which method it is.
-static __always_inline void begin_call(struct pt_regs *ctx, const volatile struct point *p)
+// begin_call starts a span. The method is the one that p's site is from the receiver's first.
+static __always_inline void begin_call(struct pt_regs *ctx, const volatile struct point *p, __u8 first)
 {
 	struct span_key key = { .target = target_id(ctx), .role = ROLE_DATABASE, .goroutine = goroutine_id(ctx) };
 	__u64 depth = depth_of(ctx), bias = load_bias(ctx, p);
-	__u8 call = p->site;
+	__u8 call = first + p->site;
 
 	if (!key.goroutine) {
 		count_loss(LOSS_READ);

@@ -9,12 +9,16 @@ import "github.com/remora-agent/remora/probes"
 // Its traps are the method's entry and, since Go 1.19, where (*DB).retry returns within it
 // (https://github.com/golang/go/blob/go1.26.0/src/database/sql/sql.go#L1574), or else where the method itself does.
 func Probe() probes.Probe {
+	calls := callSites()
 	return probes.Probe{
 		Name:    "database/sql",
 		Library: "database/sql",
 		Spec:    loadSql,
 		Programs: []probes.Program{
-			{Name: sqlProgCall, Sites: callSites(), Every: true},
+			{Name: sqlProgDbCall, Sites: calls[sqlSqlCallDB_QUERY:sqlSqlCallCONN_QUERY], Every: true},
+			{Name: sqlProgConnCall, Sites: calls[sqlSqlCallCONN_QUERY:sqlSqlCallTX_QUERY], Every: true, Optional: true},
+			{Name: sqlProgTxCall, Sites: calls[sqlSqlCallTX_QUERY:sqlSqlCallSTMT_QUERY], Every: true, Optional: true},
+			{Name: sqlProgStmtCall, Sites: calls[sqlSqlCallSTMT_QUERY:], Every: true, Optional: true},
 			{Name: sqlProgConnReturn, Sites: connReturns(), Every: true, Optional: true},
 			{Name: sqlProgTxReturn, Sites: txReturns(), Every: true, Optional: true},
 			{Name: sqlProgDbReturn, Sites: dbReturns(), Every: true},

@@ -7,19 +7,51 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-volatile const struct points call_points, db_return_points, conn_return_points, tx_return_points;
+volatile const struct points db_call_points, conn_call_points, tx_call_points, stmt_call_points;
+volatile const struct points db_return_points, conn_return_points, tx_return_points;
 
-// Where a call begins; its point's site is its enum sql_call. 1: receiver, and then
+// Where a method begins. 1: receiver, and then
 // of Query, Exec and Prepare of *DB, *Conn and *Tx:  (ctx context.Context, query string, …) 2–3: ctx, 4–5: query
 // of those of *Stmt, of Ping and Begin:              (ctx context.Context, …) 2–3: ctx
 // func (tx *Tx) rollback(discardConn bool) error     2: discardConn
-SEC("uprobe/call")
-int call(struct pt_regs *ctx)
+// A program for each receiver: few programs use all of them, and old kernels tell few points apart.
+SEC("uprobe/db_call")
+int db_call(struct pt_regs *ctx)
 {
-	const volatile struct point *p = find_point(ctx, &call_points);
+	const volatile struct point *p = find_point(ctx, &db_call_points);
 
 	if (p)
-		begin_call(ctx, p);
+		begin_call(ctx, p, DB_QUERY);
+	return 0;
+}
+
+SEC("uprobe/conn_call")
+int conn_call(struct pt_regs *ctx)
+{
+	const volatile struct point *p = find_point(ctx, &conn_call_points);
+
+	if (p)
+		begin_call(ctx, p, CONN_QUERY);
+	return 0;
+}
+
+SEC("uprobe/tx_call")
+int tx_call(struct pt_regs *ctx)
+{
+	const volatile struct point *p = find_point(ctx, &tx_call_points);
+
+	if (p)
+		begin_call(ctx, p, TX_QUERY);
+	return 0;
+}
+
+SEC("uprobe/stmt_call")
+int stmt_call(struct pt_regs *ctx)
+{
+	const volatile struct point *p = find_point(ctx, &stmt_call_points);
+
+	if (p)
+		begin_call(ctx, p, STMT_QUERY);
 	return 0;
 }
 

@@ -200,13 +200,17 @@ const (
 	sqlMapOperationCount   = "operation_count"
 	sqlMapOperationZero    = "operation_zero"
 	sqlMapOperations       = "operations"
-	sqlProgCall            = "call"
+	sqlProgConnCall        = "conn_call"
 	sqlProgConnReturn      = "conn_return"
+	sqlProgDbCall          = "db_call"
 	sqlProgDbReturn        = "db_return"
+	sqlProgStmtCall        = "stmt_call"
+	sqlProgTxCall          = "tx_call"
 	sqlProgTxReturn        = "tx_return"
-	sqlVarCallPoints       = "call_points"
+	sqlVarConnCallPoints   = "conn_call_points"
 	sqlVarConnDb           = "conn_db"
 	sqlVarConnReturnPoints = "conn_return_points"
+	sqlVarDbCallPoints     = "db_call_points"
 	sqlVarDbConnector      = "db_connector"
 	sqlVarDbReturnPoints   = "db_return_points"
 	sqlVarG_parentGoid     = "g_parent_goid"
@@ -219,8 +223,10 @@ const (
 	sqlVarProbeIndex       = "probe_index"
 	sqlVarRuntimeG_goid    = "runtime_g_goid"
 	sqlVarSampler          = "sampler"
+	sqlVarStmtCallPoints   = "stmt_call_points"
 	sqlVarStmtDb           = "stmt_db"
 	sqlVarStmtQuery        = "stmt_query"
+	sqlVarTxCallPoints     = "tx_call_points"
 	sqlVarTxCtx            = "tx_ctx"
 	sqlVarTxDb             = "tx_db"
 	sqlVarTxDone           = "tx_done"
@@ -272,9 +278,12 @@ type sqlSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sqlProgramSpecs struct {
-	Call       *ebpf.ProgramSpec `ebpf:"call"`
+	ConnCall   *ebpf.ProgramSpec `ebpf:"conn_call"`
 	ConnReturn *ebpf.ProgramSpec `ebpf:"conn_return"`
+	DbCall     *ebpf.ProgramSpec `ebpf:"db_call"`
 	DbReturn   *ebpf.ProgramSpec `ebpf:"db_return"`
+	StmtCall   *ebpf.ProgramSpec `ebpf:"stmt_call"`
+	TxCall     *ebpf.ProgramSpec `ebpf:"tx_call"`
 	TxReturn   *ebpf.ProgramSpec `ebpf:"tx_return"`
 }
 
@@ -294,9 +303,10 @@ type sqlMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sqlVariableSpecs struct {
-	CallPoints       *ebpf.VariableSpec `ebpf:"call_points"`
+	ConnCallPoints   *ebpf.VariableSpec `ebpf:"conn_call_points"`
 	ConnDb           *ebpf.VariableSpec `ebpf:"conn_db"`
 	ConnReturnPoints *ebpf.VariableSpec `ebpf:"conn_return_points"`
+	DbCallPoints     *ebpf.VariableSpec `ebpf:"db_call_points"`
 	DbConnector      *ebpf.VariableSpec `ebpf:"db_connector"`
 	DbReturnPoints   *ebpf.VariableSpec `ebpf:"db_return_points"`
 	G_parentGoid     *ebpf.VariableSpec `ebpf:"g_parent_goid"`
@@ -309,8 +319,10 @@ type sqlVariableSpecs struct {
 	ProbeIndex       *ebpf.VariableSpec `ebpf:"probe_index"`
 	RuntimeG_goid    *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
 	Sampler          *ebpf.VariableSpec `ebpf:"sampler"`
+	StmtCallPoints   *ebpf.VariableSpec `ebpf:"stmt_call_points"`
 	StmtDb           *ebpf.VariableSpec `ebpf:"stmt_db"`
 	StmtQuery        *ebpf.VariableSpec `ebpf:"stmt_query"`
+	TxCallPoints     *ebpf.VariableSpec `ebpf:"tx_call_points"`
 	TxCtx            *ebpf.VariableSpec `ebpf:"tx_ctx"`
 	TxDb             *ebpf.VariableSpec `ebpf:"tx_db"`
 	TxDone           *ebpf.VariableSpec `ebpf:"tx_done"`
@@ -363,9 +375,10 @@ func (m *sqlMaps) Close() error {
 //
 // It can be passed to loadSqlObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sqlVariables struct {
-	CallPoints       *ebpf.Variable `ebpf:"call_points"`
+	ConnCallPoints   *ebpf.Variable `ebpf:"conn_call_points"`
 	ConnDb           *ebpf.Variable `ebpf:"conn_db"`
 	ConnReturnPoints *ebpf.Variable `ebpf:"conn_return_points"`
+	DbCallPoints     *ebpf.Variable `ebpf:"db_call_points"`
 	DbConnector      *ebpf.Variable `ebpf:"db_connector"`
 	DbReturnPoints   *ebpf.Variable `ebpf:"db_return_points"`
 	G_parentGoid     *ebpf.Variable `ebpf:"g_parent_goid"`
@@ -378,8 +391,10 @@ type sqlVariables struct {
 	ProbeIndex       *ebpf.Variable `ebpf:"probe_index"`
 	RuntimeG_goid    *ebpf.Variable `ebpf:"runtime_g_goid"`
 	Sampler          *ebpf.Variable `ebpf:"sampler"`
+	StmtCallPoints   *ebpf.Variable `ebpf:"stmt_call_points"`
 	StmtDb           *ebpf.Variable `ebpf:"stmt_db"`
 	StmtQuery        *ebpf.Variable `ebpf:"stmt_query"`
+	TxCallPoints     *ebpf.Variable `ebpf:"tx_call_points"`
 	TxCtx            *ebpf.Variable `ebpf:"tx_ctx"`
 	TxDb             *ebpf.Variable `ebpf:"tx_db"`
 	TxDone           *ebpf.Variable `ebpf:"tx_done"`
@@ -393,17 +408,23 @@ type sqlVariables struct {
 //
 // It can be passed to loadSqlObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sqlPrograms struct {
-	Call       *ebpf.Program `ebpf:"call"`
+	ConnCall   *ebpf.Program `ebpf:"conn_call"`
 	ConnReturn *ebpf.Program `ebpf:"conn_return"`
+	DbCall     *ebpf.Program `ebpf:"db_call"`
 	DbReturn   *ebpf.Program `ebpf:"db_return"`
+	StmtCall   *ebpf.Program `ebpf:"stmt_call"`
+	TxCall     *ebpf.Program `ebpf:"tx_call"`
 	TxReturn   *ebpf.Program `ebpf:"tx_return"`
 }
 
 func (p *sqlPrograms) Close() error {
 	return _SqlClose(
-		p.Call,
+		p.ConnCall,
 		p.ConnReturn,
+		p.DbCall,
 		p.DbReturn,
+		p.StmtCall,
+		p.TxCall,
 		p.TxReturn,
 	)
 }
