@@ -8,8 +8,11 @@ export GOFLAGS ?= -buildvcs=false
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LINT := golangci-lint-v2.15.0
 
-# What the tests need from Debian: the BPF compiler and its headers, a C compiler for cgo and the race detector, the linkers gold and lld.
-PACKAGES := ca-certificates clang-19 llvm-19 libbpf-dev linux-libc-dev gcc libc6-dev binutils lld
+# What the tests need from Debian: the BPF compiler and its headers, a C compiler for cgo and the race detector, the linkers gold and lld,
+# database servers.
+PACKAGES := ca-certificates clang-19 llvm-19 libbpf-dev linux-libc-dev gcc libc6-dev binutils lld postgresql mariadb-server-core
+# The tests start database servers of their own: installing PostgreSQL is not to make a database that the system serves.
+CREATECLUSTER := /etc/postgresql-common/createcluster.conf
 # What the virtual machines of test-kernel need. virtiofsd is in qemu-system-common up to bookworm, in a package of its own later.
 KERNEL_PACKAGES = qemu-system-x86 qemu-system-arm qemu-system-common xz-utils $(shell test -e /usr/lib/qemu/virtiofsd || apt-cache pkgnames virtiofsd | grep -x virtiofsd)
 FUZZTIME ?= 5m
@@ -96,6 +99,7 @@ generated: packages ## fail when the committed BPF objects are not what clang-19
 
 packages: # install what is missing
 	@missing=$$(for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done)
+	[ -z "$$missing" ] || [ -e $(CREATECLUSTER) ] || { mkdir -p $(dir $(CREATECLUSTER)); echo 'create_main_cluster = false' > $(CREATECLUSTER); }
 	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; }
 
 # Compiles for minutes, once.

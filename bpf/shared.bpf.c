@@ -10,6 +10,7 @@
 #include "point.h"
 #include "text.h"
 #include "trace.h"
+#include "values.h"
 
 const struct points *unused_points __attribute__((unused));
 const struct go_map_layout *unused_go_map_layout __attribute__((unused));
@@ -17,6 +18,10 @@ const struct sampling *unused_sampling __attribute__((unused));
 const struct span_head *unused_span_head __attribute__((unused));
 const struct context_types *unused_context_types __attribute__((unused));
 const enum context_limits *unused_context_limits __attribute__((unused));
+const struct known_values *unused_known_values __attribute__((unused));
+const struct known_value *unused_known_value __attribute__((unused));
+const struct value_path *unused_value_path __attribute__((unused));
+const enum value_limits *unused_value_limits __attribute__((unused));
 const struct context_key *unused_context_key __attribute__((unused));
 const struct span_key *unused_span_key __attribute__((unused));
 const enum operation_state *unused_operation_state __attribute__((unused));

@@ -101,6 +101,21 @@ type sharedHeaderOwner struct {
 	Users     uint64
 }
 
+type sharedKnownValue struct {
+	_          structs.HostLayout
+	Type       uint64
+	Strings    [3]sharedValuePath
+	Number     sharedValuePath
+	Inner      sharedValuePath
+	NumberSize uint32
+}
+
+type sharedKnownValues struct {
+	_  structs.HostLayout
+	N  uint64
+	At [32]sharedKnownValue
+}
+
 type sharedLoss uint32
 
 const (
@@ -150,7 +165,8 @@ type sharedPoints struct {
 		Addr    uint64
 		Branch  uint8
 		Cc      uint8
-		Pad     [6]uint8
+		Site    uint8
+		Pad     [5]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -195,6 +211,18 @@ type sharedSpanKey struct {
 	Target    uint32
 	Role      uint32
 	Goroutine uint64
+}
+
+type sharedValueLimits int32
+
+const (
+	sharedValueLimitsVALUE_PATH_END     sharedValueLimits = -1
+	sharedValueLimitsVALUE_STRING_COUNT sharedValueLimits = 3
+)
+
+type sharedValuePath struct {
+	_    structs.HostLayout
+	Step [3]int32
 }
 
 type sharedWriteStep uint32
@@ -246,6 +274,8 @@ const (
 	sharedVarUnusedContextLimits  = "unused_context_limits"
 	sharedVarUnusedContextTypes   = "unused_context_types"
 	sharedVarUnusedGoMapLayout    = "unused_go_map_layout"
+	sharedVarUnusedKnownValue     = "unused_known_value"
+	sharedVarUnusedKnownValues    = "unused_known_values"
 	sharedVarUnusedLoss           = "unused_loss"
 	sharedVarUnusedOperationState = "unused_operation_state"
 	sharedVarUnusedPanicKind      = "unused_panic_kind"
@@ -255,6 +285,8 @@ const (
 	sharedVarUnusedSampling       = "unused_sampling"
 	sharedVarUnusedSpanHead       = "unused_span_head"
 	sharedVarUnusedSpanKey        = "unused_span_key"
+	sharedVarUnusedValueLimits    = "unused_value_limits"
+	sharedVarUnusedValuePath      = "unused_value_path"
 	sharedVarUnusedWriteStep      = "unused_write_step"
 )
 
@@ -342,6 +374,8 @@ type sharedVariableSpecs struct {
 	UnusedContextLimits  *ebpf.VariableSpec `ebpf:"unused_context_limits"`
 	UnusedContextTypes   *ebpf.VariableSpec `ebpf:"unused_context_types"`
 	UnusedGoMapLayout    *ebpf.VariableSpec `ebpf:"unused_go_map_layout"`
+	UnusedKnownValue     *ebpf.VariableSpec `ebpf:"unused_known_value"`
+	UnusedKnownValues    *ebpf.VariableSpec `ebpf:"unused_known_values"`
 	UnusedLoss           *ebpf.VariableSpec `ebpf:"unused_loss"`
 	UnusedOperationState *ebpf.VariableSpec `ebpf:"unused_operation_state"`
 	UnusedPanicKind      *ebpf.VariableSpec `ebpf:"unused_panic_kind"`
@@ -351,6 +385,8 @@ type sharedVariableSpecs struct {
 	UnusedSampling       *ebpf.VariableSpec `ebpf:"unused_sampling"`
 	UnusedSpanHead       *ebpf.VariableSpec `ebpf:"unused_span_head"`
 	UnusedSpanKey        *ebpf.VariableSpec `ebpf:"unused_span_key"`
+	UnusedValueLimits    *ebpf.VariableSpec `ebpf:"unused_value_limits"`
+	UnusedValuePath      *ebpf.VariableSpec `ebpf:"unused_value_path"`
 	UnusedWriteStep      *ebpf.VariableSpec `ebpf:"unused_write_step"`
 }
 
@@ -422,6 +458,8 @@ type sharedVariables struct {
 	UnusedContextLimits  *ebpf.Variable `ebpf:"unused_context_limits"`
 	UnusedContextTypes   *ebpf.Variable `ebpf:"unused_context_types"`
 	UnusedGoMapLayout    *ebpf.Variable `ebpf:"unused_go_map_layout"`
+	UnusedKnownValue     *ebpf.Variable `ebpf:"unused_known_value"`
+	UnusedKnownValues    *ebpf.Variable `ebpf:"unused_known_values"`
 	UnusedLoss           *ebpf.Variable `ebpf:"unused_loss"`
 	UnusedOperationState *ebpf.Variable `ebpf:"unused_operation_state"`
 	UnusedPanicKind      *ebpf.Variable `ebpf:"unused_panic_kind"`
@@ -431,6 +469,8 @@ type sharedVariables struct {
 	UnusedSampling       *ebpf.Variable `ebpf:"unused_sampling"`
 	UnusedSpanHead       *ebpf.Variable `ebpf:"unused_span_head"`
 	UnusedSpanKey        *ebpf.Variable `ebpf:"unused_span_key"`
+	UnusedValueLimits    *ebpf.Variable `ebpf:"unused_value_limits"`
+	UnusedValuePath      *ebpf.Variable `ebpf:"unused_value_path"`
 	UnusedWriteStep      *ebpf.Variable `ebpf:"unused_write_step"`
 }
 

@@ -8,6 +8,9 @@ type (
 	Sampling     = sharedSampling
 	SpanHead     = sharedSpanHead
 	ContextTypes = sharedContextTypes
+	KnownValues  = sharedKnownValues
+	KnownValue   = sharedKnownValue
+	ValuePath    = sharedValuePath
 	SpanKey      = sharedSpanKey
 	ContextKey   = sharedContextKey
 )
@@ -49,6 +52,12 @@ const operationIdle = uint32(sharedOperationStateOPERATION_IDLE)
 
 // ContextPathEnd is the second step of a path that has only one.
 const ContextPathEnd = int32(sharedContextLimitsCONTEXT_PATH_END)
+
+// ValueStrings is how many strings can be read of a value whose type is in a KnownValues.
+const ValueStrings = int(sharedValueLimitsVALUE_STRING_COUNT)
+
+// ValuePathEnd ends a path that has fewer steps than there is room for.
+const ValuePathEnd = int32(sharedValueLimitsVALUE_PATH_END)
 
 // Absent is the offset of a field that a binary does not have.
 const Absent = int64(-1)

@@ -43,6 +43,9 @@ type Program struct {
 	Name string
 	// Sites are alternatives for other versions of the library: the first whose function the binary has is taken.
 	Sites []Site
+	// Every: the sites are no alternatives. The program goes to all whose function the binary has, and finds a site's place in
+	// this list in its points.
+	Every bool
 	// Optional programs are left out where they cannot be placed; without any other the probe is off.
 	Optional bool
 	// Injects: it writes to the target's memory. It is left out where the kernel or the operator refuses that.
@@ -58,6 +61,8 @@ type Site struct {
 	// Func is the function's full name. A "*" at its end stands for anything: of several that match, the one that calls Calls.
 	Func  string
 	Calls string
+	// Without is a function that Func must not call.
+	Without string
 	// After are functions that Func calls: the places are right behind the calls' returns. At is one that it calls: the place is
 	// the first of these calls, or with Every each of them; the arguments are in their registers. Return is where Func returns.
 	// Failed is one whose only result is an error: the place is where Func goes on if there is one. None: the function's entry.
@@ -66,11 +71,13 @@ type Site struct {
 	Every  bool
 	Failed string
 	Return bool
+	// Bare, with Return: at the RETs themselves, as each is on a way of its own, and the branches before them on several.
+	Bare bool
 	// Success, with Return: functions whose results Func returns if their error, the second word, is nil. What the function then
 	// still does is passed over if that spares a trap that is stepped.
 	Success []string
-	// Results says how many result words must be at hand there.
-	Results int
+	// Results says how many result words must be at hand there, behind the first Skip.
+	Results, Skip int
 }
 
 // Trial names counters (64-bit global variables) of a program that is worth its trap in some programs only. It starts
@@ -82,7 +89,7 @@ type Trial struct {
 // Constant is one fact about a binary that the programs know as a constant.
 type Constant struct {
 	Name string // the C variable
-	// Of says where the value comes from: Field, Fields, Size, Itabs, Types, MapOf or Contexts.
+	// Of says where the value comes from: Field, Fields, Size, Itabs, Types, MapOf, Contexts or Values.
 	Of Source
 	// Optional: a field that is missing is bpf.Absent, a set is empty, and the programs do without.
 	Optional bool
@@ -118,6 +125,23 @@ type MapOf string
 // Contexts are the types of context.Context that lead to a parent, with the ways there.
 type Contexts struct{}
 
+// Values tell how to read what an interface value holds, by its type: of Known, and of all types that implement an interface of
+// Holders and hold a value of it, where that is. A type may be among Known several times, for versions with other fields: the
+// first counts of which the binary has all that is named.
+type Values struct {
+	Known   []Value
+	Holders []string
+}
+
+// Value is a type, "*example.com/driver.Error" or a struct type, and what is to be read of its values: paths of field names,
+// which may lead through pointers and end in the first element of a slice ("errs[0]"); "." for the value itself, "" for nothing. Strings are strings, Number is an integer, Inner an interface value with methods.
+type Value struct {
+	Type    string
+	Strings [bpf.ValueStrings]string
+	Number  string
+	Inner   string
+}
+
 func (Field) source()    {}
 func (Fields) source()   {}
 func (Itabs) source()    {}
@@ -125,3 +149,4 @@ func (Types) source()    {}
 func (Size) source()     {}
 func (MapOf) source()    {}
 func (Contexts) source() {}
+func (Values) source()   {}

@@ -149,3 +149,26 @@ func TestAfterError(t *testing.T) {
 		})
 	}
 }
+
+// TestRets: each RET is a point, whatever leads to it.
+func TestRets(t *testing.T) {
+	c := assembled(t, "amd64", `
+			48 85 c0       ; 1000 TESTQ AX, AX
+			74 03          ; 1003 JE 1008
+			31 c0          ; 1005 XORL AX, AX
+			c3             ; 1007 RET
+			c3             ; 1008 RET`)
+	points, err := c.Rets(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := []Location{reg(0, amd64AX)}
+	want := []Point{
+		{Addr: 0x1007, Asm: "RET", Why: "RET itself", Results: result},
+		{Addr: 0x1008, Asm: "RET", Why: "RET itself", Results: result},
+	}
+	check(t, c, points...)
+	if diff := cmp.Diff(want, points, withoutBytes); diff != "" {
+		t.Error(diff)
+	}
+}

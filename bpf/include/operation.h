@@ -4,7 +4,7 @@
 
 #include "event.h"
 
-enum role { ROLE_SERVER, ROLE_CLIENT, ROLE_STREAM };
+enum role { ROLE_SERVER, ROLE_CLIENT, ROLE_STREAM, ROLE_DATABASE };
 
 // A goroutine serves one request and makes one call at a time. A call that goroutines share, ROLE_STREAM, has the address of its
 // object in the place of a goroutine.

@@ -1,4 +1,4 @@
-// Bench measures what tracing adds to a request of a server and to a call of a client, as docs/benchmarks.md describes: the program alone
+// Bench measures what tracing adds to a request of a server, to a call of a client and to a query, as docs/benchmarks.md describes: the program alone
 // on one CPU and saturated, the load on another; not instrumented, with probes that do nothing (the floor), and with the agent, in
 // turn, for several rounds; the medians of one run, of measurements that are each the fastest of several short ones.
 package main
@@ -43,7 +43,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 15, "how often each of the three is measured")
 	flag.IntVar(&o.conns, "conns", 32, "connections")
 	flag.DurationVar(&o.slice, "slice", 200*time.Millisecond, "one short measurement; the fastest of several counts")
-	flag.StringVar(&o.only, "only", "", "measure only this `kind`: HTTP/1 server, HTTP/2 server, HTTP/1 client, gRPC server, gRPC client")
+	flag.StringVar(&o.only, "only", "", "measure only this `kind`: HTTP/1 server, HTTP/2 server, HTTP/1 client, gRPC server, gRPC client, SQL query")
 	flag.StringVar(&o.json, "json", "bin/bench.json", "file for the result")
 	flag.Parse()
 	if err := run(o); err != nil {

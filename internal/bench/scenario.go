@@ -49,6 +49,7 @@ func scenarios() []scenario {
 		{"HTTP/1 client", []string{"round_trip", "round_trip_return"}, nil, call(rig.NewResponder, "-call", "http://")},
 		{"gRPC server", []string{"handle_stream", "write_status"}, nil, serve(unary, "-grpc")},
 		{"gRPC client", []string{"client_stream", "finish"}, []string{"write_headers"}, call(rig.NewGRPCResponder, "-grpc", "-call", "")},
+		{"SQL query", []string{"db_call", "db_return"}, nil, startQueries},
 	}
 }
 

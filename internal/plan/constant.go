@@ -39,6 +39,8 @@ func resolve(b *process.Binary, c probes.Constant) (any, error) {
 		return addresses(all, c.Optional, "no type of "+fmt.Sprint(of))
 	case probes.Contexts:
 		return contexts(b), nil
+	case probes.Values:
+		return values(b, of), nil
 	case probes.MapOf:
 		l, err := b.Map(string(of))
 		if err != nil {

@@ -38,6 +38,7 @@ type Program struct {
 // Point is a place in the file.
 type Point struct {
 	process.Point
+	Site   int // place of its site in the program's list
 	Func   process.Function
 	Offset uint64 // in bytes from the start of the file
 }
@@ -83,7 +84,7 @@ func newPlan(b *process.Binary, probe probes.Probe, functions map[string][]proce
 		return plan
 	}
 	for _, program := range probe.Programs {
-		if needless(b, program) {
+		if needless(b, program) || unused(program, functions) {
 			plan.dropped = append(plan.dropped, program.Name)
 			continue
 		}
@@ -113,6 +114,12 @@ func needless(b *process.Binary, program probes.Program) bool {
 	}
 	_, err := b.Field(program.Unless.Type, program.Unless.Path)
 	return err == nil
+}
+
+// unused says whether the binary has no function of an optional program that goes to every one that it has.
+func unused(program probes.Program, functions map[string][]process.Function) bool {
+	has := func(site probes.Site) bool { return len(functions[site.Func]) > 0 }
+	return program.Every && program.Optional && !slices.ContainsFunc(program.Sites, has)
 }
 
 // functionsOf finds the functions of all sites at once: each search walks the whole function table.
@@ -150,16 +157,19 @@ func linked(b *process.Binary, probe probes.Probe, functions map[string][]proces
 	return false
 }
 
-// place finds the points of a program: those of the first site that the binary has.
+// place finds the points of a program: those of the first site that the binary has, or of every one.
 func place(b *process.Binary, program probes.Program, named map[string][]process.Function) ([]Point, error) {
+	if program.Every {
+		return placeEvery(b, program, named)
+	}
 	var errs []error
-	for _, site := range program.Sites {
+	for i, site := range program.Sites {
 		functions, err := find(b, site, named[site.Func])
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		points, err := pointsOf(b, site, functions)
+		points, err := pointsOf(b, site, i, functions)
 		if err == nil {
 			err = checkPoints(points)
 		}
@@ -171,6 +181,29 @@ func place(b *process.Binary, program probes.Program, named map[string][]process
 	return nil, errors.Join(errs...)
 }
 
+// placeEvery finds the points of all sites whose function the binary has. The linker leaves out what a program does not call, but
+// what is there must have its points: an operation would have no end.
+func placeEvery(b *process.Binary, program probes.Program, named map[string][]process.Function) ([]Point, error) {
+	var all []Point
+	var missing []error
+	for i, site := range program.Sites {
+		functions, err := find(b, site, named[site.Func])
+		if err != nil {
+			missing = append(missing, err)
+			continue
+		}
+		points, err := pointsOf(b, site, i, functions)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, points...)
+	}
+	if len(all) == 0 {
+		return nil, errors.Join(missing...)
+	}
+	return all, checkPoints(all)
+}
+
 // find returns the functions of a site, of all that have its name.
 func find(b *process.Binary, site probes.Site, all []process.Function) ([]process.Function, error) {
 	if len(all) == 0 {
@@ -179,26 +212,30 @@ func find(b *process.Binary, site probes.Site, all []process.Function) ([]proces
 		}
 		return nil, fmt.Errorf("the program has no function %s", site.Func)
 	}
-	if site.Calls == "" {
+	if site.Calls == "" && site.Without == "" {
 		return all, nil
 	}
-	var callers []process.Function
+	var found []process.Function
 	for _, f := range all {
 		code, err := codeOf(b, f)
 		if err != nil {
 			return nil, err
 		}
+		called := map[string]bool{}
 		for _, call := range code.Calls() {
-			if call.Name == site.Calls {
-				callers = append(callers, f)
-				break
-			}
+			called[call.Name] = true
+		}
+		if (site.Calls == "" || called[site.Calls]) && (site.Without == "" || !called[site.Without]) {
+			found = append(found, f)
 		}
 	}
-	if len(callers) == 0 {
-		return nil, fmt.Errorf("no function %s calls %s", site.Func, site.Calls)
+	switch {
+	case len(found) > 0:
+		return found, nil
+	case site.Without != "":
+		return nil, fmt.Errorf("every function %s calls %s", site.Func, site.Without)
 	}
-	return callers, nil
+	return nil, fmt.Errorf("no function %s calls %s", site.Func, site.Calls)
 }
 
 func codeOf(b *process.Binary, f process.Function) (process.Code, error) {
@@ -214,7 +251,7 @@ func codeOf(b *process.Binary, f process.Function) (process.Code, error) {
 	}}, nil
 }
 
-func pointsOf(b *process.Binary, site probes.Site, functions []process.Function) ([]Point, error) {
+func pointsOf(b *process.Binary, site probes.Site, number int, functions []process.Function) ([]Point, error) {
 	var points []Point
 	for _, f := range functions {
 		code, err := codeOf(b, f)
@@ -227,15 +264,16 @@ func pointsOf(b *process.Binary, site probes.Site, functions []process.Function)
 		}
 		for _, p := range found {
 			for i := range site.Results {
-				if l := p.Results[i]; !l.Known && !l.Const {
-					return nil, fmt.Errorf("%s: result word %d is at no known place at %#x", f.Name, i, p.Addr)
+				if l := p.Results[site.Skip+i]; !l.Known && !l.Const {
+					return nil, fmt.Errorf("%s: result word %d is at no known place at %#x", f.Name, site.Skip+i, p.Addr)
 				}
 			}
+			p.Results = p.Results[min(site.Skip, len(p.Results)):]
 			offset, ok := b.FileOffset(p.Addr)
 			if !ok {
 				return nil, fmt.Errorf("%s: address %#x is not in the file", f.Name, p.Addr)
 			}
-			points = append(points, Point{Point: p, Func: f, Offset: offset})
+			points = append(points, Point{Point: p, Site: number, Func: f, Offset: offset})
 		}
 	}
 	if len(points) == 0 {
@@ -255,8 +293,10 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 	case site.At != "":
 		p, err := code.AtCall(site.At)
 		return []process.Point{p}, err
+	case site.Return && site.Bare:
+		return code.Rets(site.Skip + site.Results)
 	case site.Return:
-		return code.Exits(site.Results, 1, site.Success...)
+		return code.Exits(site.Skip+site.Results, 1, site.Success...)
 	}
 	p, err := code.Entry()
 	return []process.Point{p}, err
@@ -265,7 +305,7 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 func afterCalls(code process.Code, site probes.Site) ([]process.Point, error) {
 	var points []process.Point
 	for _, callee := range site.After {
-		found, err := code.AfterCall(callee, site.Results)
+		found, err := code.AfterCall(callee, site.Skip+site.Results)
 		if err != nil && !errors.Is(err, process.ErrNoCall) {
 			return nil, err
 		}
@@ -287,7 +327,7 @@ func constantOf(points []Point) bpf.Points {
 	c := bpf.Points{N: uint64(len(points))}
 	for i, p := range points {
 		at := &c.At[i]
-		at.Addr, at.Cc = p.Addr, p.CC
+		at.Addr, at.Cc, at.Site = p.Addr, p.CC, uint8(p.Site)
 		switch p.When {
 		case process.Always:
 			at.Branch = bpf.BranchAny

@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/remora-agent/remora/probes"
+	"github.com/remora-agent/remora/probes/databasesql"
 	"github.com/remora-agent/remora/probes/grpc"
 	"github.com/remora-agent/remora/probes/nethttp"
 )
@@ -17,5 +18,6 @@ func Probes() []probes.Probe {
 		nethttp.HTTP2ServerWrapper(),
 		grpc.Server(),
 		grpc.Client(),
+		databasesql.Probe(),
 	}
 }

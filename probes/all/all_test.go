@@ -183,6 +183,8 @@ func constantSize(t *testing.T, c probes.Constant) uintptr {
 		return unsafe.Sizeof(bpf.MapLayout{})
 	case probes.Contexts:
 		return unsafe.Sizeof(bpf.ContextTypes{})
+	case probes.Values:
+		return unsafe.Sizeof(bpf.KnownValues{})
 	}
 	t.Errorf("constant %s: a source of unknown kind %T", c.Name, c.Of)
 	return 0

@@ -1,5 +1,6 @@
 // Target is the program of the benchmark. It serves HTTP/1 and HTTP/2 without TLS and answers "ok", so that what a probe adds is a large
-// part of a request. With -grpc it serves gRPC. With -call it asks a server instead, from many goroutines, without end.
+// part of a request. With -grpc it serves gRPC. With -call it asks a server instead, from many goroutines, without end. /queries has it
+// ask a database.
 package main
 
 import (
@@ -34,6 +35,7 @@ func main() {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+	mux.HandleFunc("/queries", queries)
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)

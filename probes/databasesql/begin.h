@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// The beginning of a call: what it is part of, what is asked, of which database.
+#pragma once
+
+#include "call.h"
+
+// begin returns the goroutine's entry, cleared for a new call, or NULL if the map is full.
+static __always_inline struct sql_operation *begin(struct span_key *key)
+{
+	struct sql_operation *c = (struct sql_operation *)enter(key);
+
+	if (!c)
+		return NULL;
+	__builtin_memset(&c->event, 0, __builtin_offsetof(struct sql_event, text.data));
+	__builtin_memset(&c->work, 0, sizeof(c->work));
+	c->slot.trace_state_len = 0;
+	return c;
+}
+
+// take_trace_state copies the operation's tracestate to the beginning of the call's text.
+static __always_inline void take_trace_state(struct sql_operation *c, struct any_operation *o)
+{
+	__u64 off = o->operation.slot.trace_state, n = o->operation.slot.trace_state_len;
+
+	barrier_var(off);
+	barrier_var(n);
+	if (!n || n > STATE_MAX || off > OPERATION_SIZE - STATE_MAX)
+		return;
+	if (bpf_probe_read_kernel(c->event.text.data, n, (void *)o + off))
+		return;
+	c->event.trace_state.len = n;
+	c->event.text.used = n;
+}
+
+// context_of returns the context that a call was given. Commit and Rollback are given none: theirs is the transaction's.
+static __always_inline struct go_iface context_of(struct pt_regs *ctx, __u8 call)
+{
+	struct go_iface given = { .type = GO_ARG2(ctx), .data = GO_ARG3(ctx) };
+
+	if (call == TX_COMMIT || call == TX_ROLLBACK)
+		return read_iface(GO_ARG1(ctx) + tx_ctx);
+	return given;
+}
+
+static __always_inline __u64 db_of(__u8 call, __u64 receiver)
+{
+	if (call <= DB_BEGIN)
+		return receiver;
+	if (call <= CONN_BEGIN)
+		return read_u64(receiver + conn_db);
+	if (call <= TX_ROLLBACK)
+		return read_u64(receiver + tx_db);
+	return read_u64(receiver + stmt_db);
+}
+
+// read_query keeps the text of a query. Global, as the functions below: each has a stack of its own, and is verified once.
+__noinline int read_query(__u32 target, __u64 goroutine, __u64 ptr, __u64 len)
+{
+	struct sql_operation *c = call_of(target, goroutine);
+	struct go_string query = { .ptr = ptr, .len = len };
+
+	if (!c)
+		return 0;
+	c->event.query_length = len;
+	c->event.query = append(&c->event.text, query, QUERY_MAX);
+	return 1;
+}
+
+__noinline int connector_index(__u64 type)
+{
+	return value_index(&known_connectors, type);
+}
+
+// look_at_connector keeps what a connector or a driver says of its database; 0 if it was the innermost.
+__noinline int look_at_connector(__u32 target, __u64 goroutine, __u64 bias)
+{
+	struct sql_operation *c = call_of(target, goroutine);
+
+	if (!c)
+		return 0;
+	__u64 type = dynamic_type(c->work.value.type, bias), data = c->work.value.data, number;
+	if (!type)
+		return 0;
+	c->event.driver_type = type;
+	__u32 i = connector_index(type);
+	if (i >= MAX_VALUES)
+		return 0;
+	const volatile struct known_value *v = &known_connectors.at[i];
+	struct text_area *t = &c->event.text;
+	if (!c->event.host.len)
+		c->event.host = append(t, value_string(v, 0, data), HOST_MAX);
+	if (!c->event.database.len)
+		c->event.database = append(t, value_string(v, 1, data), DATABASE_MAX);
+	if (!c->event.dsn.len)
+		c->event.dsn = append(t, value_string(v, 2, data), DSN_MAX);
+	number = value_number(v, data);
+	if (number)
+		c->event.port = number;
+	__u64 inner = address_at(&v->inner, data);
+	if (inner)
+		c->work.value = read_iface(inner);
+	return inner != 0;
+}
+
+static __always_inline void read_connector(struct span_key *key, struct sql_operation *c, __u64 db, __u64 bias)
+{
+	c->work.value = read_iface(db + db_connector);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAX_WRAPPED; i++) {
+		if (!look_at_connector(key->target, key->goroutine, bias))
+			return;
+	}
+}
+
+static __always_inline void read_text(struct pt_regs *ctx, struct span_key *key, __u8 call)
+{
+	struct go_string query = { .ptr = GO_ARG4(ctx), .len = GO_ARG5(ctx) };
+
+	switch (call) {
+	case DB_PING: case DB_BEGIN: case CONN_PING: case CONN_BEGIN: case TX_COMMIT: case TX_ROLLBACK:
+		return;
+	case STMT_QUERY: case STMT_EXEC:
+		query = read_string_header(GO_ARG1(ctx) + stmt_query);
+	}
+	read_query(key->target, key->goroutine, query.ptr, query.len);
+}
+
+// note_nested counts a call that the goroutine's call has led to: a driver may use database/sql itself. The outermost has the span.
+static __always_inline void note_nested(struct sql_operation *c, __u8 call)
+{
+	if (c->work.nested < MAX_NESTED)
+		c->work.nested++;
+	c->work.nested_ping = c->work.nested_ping << 1 | is_ping(call);
+}
+
+// begin_call starts a span. The method is the one that p's site is from the receiver's first.
+static __always_inline void begin_call(struct pt_regs *ctx, const volatile struct point *p, __u8 first)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_DATABASE, .goroutine = goroutine_id(ctx) };
+	__u64 depth = depth_of(ctx), bias = load_bias(ctx, p);
+	__u8 call = first + p->site;
+
+	if (!key.goroutine) {
+		count_loss(LOSS_READ);
+		return;
+	}
+	// A deferred Rollback after Commit does nothing.
+	if (call == TX_ROLLBACK && (__u32)read_u64(GO_ARG1(ctx) + tx_done))
+		return;
+	struct sql_operation *c = find_call(&key);
+	// What is left of a call that panicked lies no less deep.
+	if (c && c->slot.state != OPERATION_IDLE && depth > c->work.depth) {
+		note_nested(c, call);
+		return;
+	}
+	struct any_operation *o = find_by_context(key.target, context_of(ctx, call), bias);
+	if (!o)
+		o = find_by_goroutine(ctx, &key);
+	c = begin(&key);
+	if (!c)
+		return;
+	c->event.head.target = key.target;
+	c->event.head.start = bpf_ktime_get_boot_ns();
+	c->event.call = call;
+	c->work.depth = depth;
+	c->work.discards = call == TX_ROLLBACK && (__u8)GO_ARG2(ctx);
+	if (o)
+		parent_of(o, &c->work.parent);
+	if (!start_span(&c->event.head, o ? &c->work.parent : NULL)) {
+		c->slot.state = OPERATION_UNSAMPLED;
+		return;
+	}
+	c->slot.state = OPERATION_SAMPLED;
+	if (o)
+		take_trace_state(c, o);
+	read_connector(&key, c, db_of(call, GO_ARG1(ctx)), bias);
+	read_text(ctx, &key, call);
+}

@@ -1,0 +1,131 @@
+package databasesql
+
+import "github.com/remora-agent/remora/probes"
+
+// Probe instruments database/sql: a CLIENT span per call of a method that reaches for the database, from the call until its
+// return. Waiting for a connection, making one, preparing a statement anew and attempts repeated after driver.ErrBadConn are
+// within it. The span of a query ends when its rows can be read; reading them is not part of it.
+//
+// Its traps are the method's entry and, since Go 1.19, where (*DB).retry returns within it
+// (https://github.com/golang/go/blob/go1.26.0/src/database/sql/sql.go#L1574), or else where the method itself does.
+func Probe() probes.Probe {
+	calls := callSites()
+	return probes.Probe{
+		Name:    "database/sql",
+		Library: "database/sql",
+		Spec:    loadSql,
+		Programs: []probes.Program{
+			{Name: sqlProgDbCall, Sites: calls[sqlSqlCallDB_QUERY:sqlSqlCallCONN_QUERY], Every: true},
+			{Name: sqlProgConnCall, Sites: calls[sqlSqlCallCONN_QUERY:sqlSqlCallTX_QUERY], Every: true, Optional: true},
+			{Name: sqlProgTxCall, Sites: calls[sqlSqlCallTX_QUERY:sqlSqlCallSTMT_QUERY], Every: true, Optional: true},
+			{Name: sqlProgStmtCall, Sites: calls[sqlSqlCallSTMT_QUERY:], Every: true, Optional: true},
+			{Name: sqlProgConnReturn, Sites: connReturns(), Every: true, Optional: true},
+			{Name: sqlProgTxReturn, Sites: txReturns(), Every: true, Optional: true},
+			{Name: sqlProgDbReturn, Sites: dbReturns(), Every: true},
+		},
+		Constants:  constants(),
+		NewDecoder: newDecoder,
+	}
+}
+
+// Receivers of the methods.
+const (
+	db   = "database/sql.(*DB)."
+	conn = "database/sql.(*Conn)."
+	tx   = "database/sql.(*Tx)."
+	stmt = "database/sql.(*Stmt)."
+)
+
+// callSites are the entries of the methods, at the index that is their enum sql_call. All others, such as QueryRow, call these.
+func callSites() []probes.Site {
+	return []probes.Site{
+		sqlSqlCallDB_QUERY:     {Func: db + "QueryContext"},
+		sqlSqlCallDB_EXEC:      {Func: db + "ExecContext"},
+		sqlSqlCallDB_PREPARE:   {Func: db + "PrepareContext"},
+		sqlSqlCallDB_PING:      {Func: db + "PingContext"},
+		sqlSqlCallDB_BEGIN:     {Func: db + "BeginTx"},
+		sqlSqlCallCONN_QUERY:   {Func: conn + "QueryContext"},
+		sqlSqlCallCONN_EXEC:    {Func: conn + "ExecContext"},
+		sqlSqlCallCONN_PREPARE: {Func: conn + "PrepareContext"},
+		sqlSqlCallCONN_PING:    {Func: conn + "PingContext"},
+		sqlSqlCallCONN_BEGIN:   {Func: conn + "BeginTx"},
+		sqlSqlCallTX_QUERY:     {Func: tx + "QueryContext"},
+		sqlSqlCallTX_EXEC:      {Func: tx + "ExecContext"},
+		sqlSqlCallTX_PREPARE:   {Func: tx + "PrepareContext"},
+		sqlSqlCallTX_COMMIT:    {Func: tx + "Commit"},
+		sqlSqlCallTX_ROLLBACK:  {Func: tx + "rollback"},
+		sqlSqlCallSTMT_QUERY:   {Func: stmt + "QueryContext"},
+		sqlSqlCallSTMT_EXEC:    {Func: stmt + "ExecContext"},
+	}
+}
+
+// returns is where a method returns; its error comes behind skip other result words. Methods that leave the attempts to retry
+// return what that returns.
+func returns(method string, skip int) probes.Site {
+	return probes.Site{Func: method, Return: true, Skip: skip, Results: 2, Without: retry}
+}
+
+// rets is where a method returns in which nothing but a RET comes behind the call that does the work, so that what comes before
+// failures is on the way of successes too.
+func rets(method string, skip int) probes.Site {
+	site := returns(method, skip)
+	site.Bare = true
+	return site
+}
+
+const retry = db + "retry"
+
+// Result words before the error: of Rows, Stmt and Tx one, of Result two.
+func dbReturns() []probes.Site {
+	return []probes.Site{
+		{Func: retry, Return: true, Results: 2},                          // the first: see sql.bpf.c
+		{Func: db + "PingContext", Return: true, Bare: true, Results: 2}, // retry is only its beginning
+		returns(db+"QueryContext", 1),
+		returns(db+"ExecContext", 2),
+		returns(db+"PrepareContext", 1),
+		returns(db+"BeginTx", 1),
+		rets(stmt+"QueryContext", 1),
+		rets(stmt+"ExecContext", 2),
+	}
+}
+
+func connReturns() []probes.Site {
+	return []probes.Site{
+		rets(conn+"QueryContext", 1),
+		rets(conn+"ExecContext", 2),
+		rets(conn+"PrepareContext", 1),
+		rets(conn+"PingContext", 0),
+		rets(conn+"BeginTx", 1),
+	}
+}
+
+func txReturns() []probes.Site {
+	return []probes.Site{
+		rets(tx+"QueryContext", 1),
+		rets(tx+"ExecContext", 2),
+		rets(tx+"PrepareContext", 1),
+		rets(tx+"Commit", 0),
+		rets(tx+"rollback", 0),
+	}
+}
+
+func constants() []probes.Constant {
+	field := func(typ, path string) probes.Field { return probes.Field{Type: "database/sql." + typ, Path: path} }
+	return []probes.Constant{
+		{Name: sqlVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
+		{Name: sqlVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}},
+		{Name: sqlVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true},
+		{Name: sqlVarKnownContexts, Of: probes.Contexts{}},
+		{Name: sqlVarDbConnector, Of: field("DB", "connector")},
+		{Name: sqlVarConnDb, Of: field("Conn", "db"), Optional: true},
+		{Name: sqlVarTxDb, Of: field("Tx", "db"), Optional: true},
+		{Name: sqlVarTxCtx, Of: field("Tx", "ctx"), Optional: true},
+		{Name: sqlVarTxDone, Of: probes.Fields{field("Tx", "done.v"), field("Tx", "done")}, Optional: true}, // atomic.Bool since Go 1.19
+		{Name: sqlVarStmtDb, Of: field("Stmt", "db"), Optional: true},
+		{Name: sqlVarStmtQuery, Of: field("Stmt", "query"), Optional: true},
+		{Name: sqlVarKnownConnectors, Of: probes.Values{
+			Known: connectors(), Holders: []string{"database/sql/driver.Connector", "database/sql/driver.Driver"},
+		}},
+		{Name: sqlVarKnownErrors, Of: probes.Values{Known: errorValues()}},
+	}
+}

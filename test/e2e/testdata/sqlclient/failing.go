@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// setup makes the tables. It runs before the program is traced.
+func setup(c *caller) error {
+	for _, text := range []string{
+		"DROP TABLE IF EXISTS songs",
+		"CREATE TABLE songs (id INTEGER PRIMARY KEY, title VARCHAR(200))",
+		"INSERT INTO songs VALUES (1, 'a title'), (2, 'another')",
+	} {
+		if _, err := c.db.ExecContext(c.ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failing are the ways that end with an error, each of another kind. None of their spans may have the word hunter2.
+var failing = map[string]func(c *caller) error{
+	"syntax": func(c *caller) error {
+		return drain(c.db.QueryContext(c.ctx, "SELECT 'hunter2' FROM WHERE id = 'hunter2'"))
+	},
+	"no command": func(c *caller) error { return second(c.db.ExecContext(c.ctx, "SELEC 'hunter2' FROM songs")) },
+	"no table":   func(c *caller) error { return drain(c.db.QueryContext(c.ctx, "SELECT 'hunter2' FROM missing")) },
+	"constraint": func(c *caller) error {
+		return second(c.db.ExecContext(c.ctx, "INSERT INTO songs (id, title) VALUES (1, 'hunter2')"))
+	},
+	"prepare fails": func(c *caller) error {
+		return closed(c.db.PrepareContext(c.ctx, c.text("SELECT title FROM missing WHERE id = ?")))
+	},
+	"timeout": func(c *caller) error {
+		ctx, cancel := context.WithTimeout(c.ctx, 200*time.Millisecond)
+		defer cancel()
+		return drain(c.db.QueryContext(ctx, c.endless()))
+	},
+	"cancel": func(c *caller) error {
+		ctx, cancel := context.WithCancel(c.ctx)
+		time.AfterFunc(200*time.Millisecond, cancel)
+		return drain(c.db.QueryContext(ctx, c.endless()))
+	},
+	"cancelled before": func(c *caller) error {
+		ctx, cancel := context.WithCancel(c.ctx)
+		cancel()
+		return drain(c.db.QueryContext(ctx, c.text(selectSong), 1))
+	},
+	"endless":  func(c *caller) error { return drain(c.db.QueryContext(c.ctx, c.endless())) },
+	"busy":     busy,
+	"deadlock": deadlock,
+	"tx done": func(c *caller) error {
+		tx, err := c.db.BeginTx(c.ctx, nil)
+		if err != nil {
+			return err
+		}
+		if err := tx.Rollback(); err != nil {
+			return err
+		}
+		return tx.Commit()
+	},
+}
+
+// endless is a query that takes a minute.
+func (c *caller) endless() string {
+	switch {
+	case c.postgres():
+		return "SELECT pg_sleep(60) FROM songs"
+	case c.sqlite():
+		return "SELECT count(*) FROM songs a, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n LIMIT 1000000000)"
+	}
+	return "SELECT sleep(60) FROM songs"
+}
+
+// busy fails while no other connection runs the endless query.
+func busy(c *caller) error {
+	text := "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(60) FROM songs'"
+	if !c.postgres() {
+		text = "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%sleep(60) FROM songs'"
+	}
+	n := 0
+	if err := c.db.QueryRowContext(c.ctx, text).Scan(&n); err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("nobody is busy")
+	}
+	return nil
+}
+
+// deadlock has two transactions wait for each other, until the database ends one of them. Its error is what deadlock returns.
+func deadlock(c *caller) error {
+	one, err := c.db.BeginTx(c.ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer one.Rollback()
+	two, err := c.db.BeginTx(c.ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer two.Rollback()
+	update := func(tx *sql.Tx, id int) error {
+		return second(tx.ExecContext(c.ctx, c.text(updateSong), "a title", id))
+	}
+	if err := update(one, 1); err != nil {
+		return err
+	}
+	if err := update(two, 2); err != nil {
+		return err
+	}
+	waits := make(chan error)
+	go func() {
+		err := update(one, 2)
+		one.Rollback()
+		waits <- err
+	}()
+	err = update(two, 1)
+	two.Rollback()
+	if first := <-waits; first != nil {
+		return first
+	}
+	return err
+}
