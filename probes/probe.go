@@ -64,12 +64,14 @@ type Site struct {
 	// Without is a function that Func must not call.
 	Without string
 	// After are functions that Func calls: the places are right behind the calls' returns. At is one that it calls: the place is
-	// the first of these calls, with the arguments in their registers. Return is where Func returns. None: the function's entry.
+	// the first of these calls, with the arguments in their registers, which count as results. Return is where Func returns. None: the function's entry.
 	After  []string
 	At     string
 	Return bool
 	// Bare, with Return: at the RETs themselves, as each is on a way of its own, and the branches before them on several.
 	Bare bool
+	// Around, with Return: at the RETs themselves that Func comes to without calling this function.
+	Around string
 	// Success, with Return: functions whose results Func returns if their error, the second word, is nil. What the function then
 	// still does is passed over if that spares a trap that is stepped.
 	Success []string

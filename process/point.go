@@ -266,7 +266,7 @@ func (c Code) AfterCall(callee string, results int) ([]Point, error) {
 }
 
 // AtCall returns the point at the first direct call of the function named callee, in the order of the code: its arguments are in
-// their registers there. The kernel emulates direct calls. It fails if there is none.
+// their registers there, and Results says where. The kernel emulates direct calls. It fails if there is none.
 func (c Code) AtCall(callee string) (Point, error) {
 	l, err := c.list()
 	if err != nil {
@@ -279,7 +279,11 @@ func (c Code) AtCall(callee string) (Point, error) {
 		if !l.usable(i) {
 			return Point{}, fmt.Errorf("find call of %s: the kernel takes no probe at %#x", callee, in.addr)
 		}
-		return l.point(i, "call of "+callee), nil
+		p := l.point(i, "call of "+callee)
+		for n, machine := range l.arch.results { // arguments have the same registers
+			p.Results = append(p.Results, Location{Known: true, Reg: uint8(n), Machine: machine, Size: 8})
+		}
+		return p, nil
 	}
 	if l.err != nil {
 		return Point{}, fmt.Errorf("find call of %s: %w", callee, l.err)
