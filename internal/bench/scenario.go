@@ -42,7 +42,7 @@ func scenarios() []scenario {
 		{"HTTP/1 server", []string{"serve_http", "serve_http_return"}, serve(http1)},
 		{"HTTP/2 server", []string{"serve_http", "stream_done"}, serve(rig.LoadHTTP2)},
 		{"HTTP/1 client", []string{"round_trip", "round_trip_return"}, startClient},
-		{"SQL query", []string{"call", "db_return"}, startQueries},
+		{"SQL query", []string{"db_call", "db_return"}, startQueries},
 	}
 }
 

@@ -52,6 +52,7 @@ func TestClean(t *testing.T) {
 		{"oracle.db", "BEGIN a := 'secret'; p(1, b => 'x'); END;", "BEGIN a := ?; p(?, b => ?); END;"},
 		{"snowflake", `SELECT 'it\'s', $$ it's $$, a:b FROM t // it's secret`, "SELECT ?, ?, a:b FROM t"},
 		{"clickhouse", `SELECT 'it\'s', [1, 'x'], {id:UInt8} FROM t`, "SELECT ?, [?, ?], {id:UInt8} FROM t"},
+		{"oracle.db microsoft.sql_server", "SELECT JSON_OBJECT('a':12345, 'b' :12345) FROM t", "SELECT JSON_OBJECT(?:?, ? :?) FROM t"},
 		{"postgresql", "INSERT INTO t VALUES (:1, :123456789)", "INSERT INTO t VALUES (:?, :?)"},
 
 		// Comments.
@@ -65,6 +66,7 @@ func TestClean(t *testing.T) {
 		{every, "SELECT a FROM t -- secret\rWHERE b", ""},
 		{"mysql", "SELECT 5--secret", ""},
 		{"postgresql", "SELECT a // secret", ""},
+		{"mysql", "SELECT /*! 'x*/ secret /* ' */ a", ""},
 
 		// Two ways to read it.
 		{"mysql", `SELECT 'C:\' AND b = ' secret -- '`, ""},

@@ -42,6 +42,7 @@ type dialect struct {
 	numbered      bool   // ?1 and :1 are parameters
 	hashComment   bool   // # to the end of the line
 	hashOperator  bool   // #, #>, #>>
+	codeComments  bool   // /*! code */
 	spacedDashes  bool   // -- needs a space to begin a comment
 	slashComment  bool   // // to the end of the line
 	inName        string // bytes in names besides letters, digits, _ and $; they may begin one, too
@@ -66,7 +67,7 @@ func dialectOf(system string) dialect {
 	case "mysql", "mariadb":
 		return dialect{
 			readings: []reading{{single: true, double: true}, {}, {single: true}}, double: quotesLiteral, backticks: true, hashComment: true,
-			spacedDashes: true, lexer: sqllexer.DBMSMySQL,
+			codeComments: true, spacedDashes: true, lexer: sqllexer.DBMSMySQL,
 		}
 	case "sqlite":
 		return dialect{readings: plain, double: quotesEither, comments: nestIgnored, backticks: true, brackets: true, numbered: true, dollarNames: true}

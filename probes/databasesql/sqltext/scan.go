@@ -113,6 +113,9 @@ func (s *scanner) comment(rest string) int {
 }
 
 func (s *scanner) block(rest string) int {
+	if s.codeComments && (strings.HasPrefix(rest, "/*!") || strings.HasPrefix(rest, "/*M!")) {
+		return s.codeComment(rest)
+	}
 	depth := 1
 	for i := 2; i+1 < len(rest); i++ {
 		switch rest[i : i+2] {
@@ -132,6 +135,15 @@ func (s *scanner) block(rest string) int {
 		}
 	}
 	return 0
+}
+
+// codeComment is a comment that the server carries out. Its end is where a simple one's is if it has no quotes and no comment.
+func (s *scanner) codeComment(rest string) int {
+	n := strings.Index(rest, "*/") + 2
+	if n < 2 || strings.ContainsAny(rest[:n], "'\"`#\\") || strings.Contains(rest[2:n], "/*") || strings.Contains(rest[:n], "--") {
+		return 0
+	}
+	return n
 }
 
 // closed returns the length of what is in quotes, the closing one included; 0 if there is none, or if what follows touches it.
@@ -191,22 +203,26 @@ func (s *scanner) doubleQuoted(rest string) (kind, int) {
 	return str, n
 }
 
-// nameExpected says whether only a name can follow what is before.
-func (s *scanner) nameExpected() bool {
+// last returns the last token that is neither space nor comment.
+func (s *scanner) last() (token, bool) {
 	for i := len(s.tokens) - 1; i >= 0; i-- {
-		switch last := s.tokens[i]; last.kind {
-		case space, comment:
-		case word:
-			switch strings.ToUpper(last.text) {
-			case "FROM", "JOIN", "INTO", "UPDATE", "TABLE":
-				return true
-			}
-			return false
-		default:
-			return last.text == "."
+		if t := s.tokens[i]; t.kind != space && t.kind != comment {
+			return t, true
 		}
 	}
-	return false
+	return token{}, false
+}
+
+// nameExpected says whether only a name can follow what is before.
+func (s *scanner) nameExpected() bool {
+	last, _ := s.last()
+	if last.kind == word {
+		switch strings.ToUpper(last.text) {
+		case "FROM", "JOIN", "INTO", "UPDATE", "TABLE":
+			return true
+		}
+	}
+	return last.text == "."
 }
 
 func (s *scanner) number(rest string) int {
@@ -347,19 +363,26 @@ func (s *scanner) parameter(rest string) (kind, int) {
 	if rest[0] == '@' && sign > 2 || sign == len(rest) {
 		return symbol, 0
 	}
-	if n := s.wordLength(rest[sign:]); n > 0 && (rest[0] == '@' || s.at == 0 || !s.touchesValue()) {
+	behind := rest[0] == ':' && s.behindValue()
+	if n := s.wordLength(rest[sign:]); n > 0 && !behind {
 		return param, s.apart(rest, sign+n)
 	}
-	if rest[0] == ':' && isDigit(rest[1]) && s.numbered {
+	if rest[0] == ':' && isDigit(rest[1]) && s.numbered && !behind {
 		return param, s.numberedParameter(rest)
 	}
 	return symbol, 1
 }
 
-// touchesValue says whether what is before is the left side of an operator without space: a:b, a[b:c].
-func (s *scanner) touchesValue() bool {
-	last := s.tokens[len(s.tokens)-1]
-	return last.kind != space && last.kind != comment && last.kind != symbol
+// behindValue says whether what is before is a value, so that a colon is an operator: a:b, a[b:c], JSON_OBJECT('a': 12345).
+func (s *scanner) behindValue() bool {
+	last, ok := s.last()
+	switch last.kind {
+	case symbol:
+		return last.text == ")" || last.text == "]"
+	case word:
+		return !isKeyword(last.text)
+	}
+	return ok
 }
 
 func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
