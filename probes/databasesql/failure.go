@@ -78,7 +78,7 @@ func sentinel(message string) string {
 }
 
 // description is the error's text, without what it may quote of a query or its arguments: what is between quotes, but PostgreSQL's
-// names of constraints and relations, and what SQLite tells behind a colon, but its names of the same.
+// names of constraints and relations, and what SQLite tells behind a colon.
 func (f *failure) description(sys system) string {
 	text := f.message
 	if slices.Contains(f.types, "context.deadlineExceededError") {
@@ -95,7 +95,7 @@ func (f *failure) description(sys system) string {
 		return text[:first] + "?"
 	case first >= 0:
 		return text[:first+1] + "?" + text[last:]
-	case sys.name == "sqlite" && colon >= 0 && !strings.Contains(text, "constraint failed") && !strings.Contains(text, "no such table: "):
+	case sys.name == "sqlite" && colon >= 0 && !strings.Contains(text, "constraint failed"):
 		return text[:colon] + ": ?"
 	}
 	return text
