@@ -64,8 +64,9 @@ type Site struct {
 	// Without is a function that Func must not call.
 	Without string
 	// After are functions that Func calls: the places are right behind the calls' returns. At is one that it calls: the place is
-	// the first of these calls, or with Every each of them; the arguments are in their registers. Return is where Func returns.
-	// Failed is one whose only result is an error: the place is where Func goes on if there is one. None: the function's entry.
+	// the first of these calls, or with Every each of them; the arguments are in their registers, and count as results. Return is where
+	// Func returns. Failed is one whose only result is an error: the place is where Func goes on if there is one. None: the function's
+	// entry.
 	After  []string
 	At     string
 	Every  bool
@@ -73,6 +74,8 @@ type Site struct {
 	Return bool
 	// Bare, with Return: at the RETs themselves, as each is on a way of its own, and the branches before them on several.
 	Bare bool
+	// Around, with Return: at the RETs themselves that Func comes to without calling this function.
+	Around string
 	// Success, with Return: functions whose results Func returns if their error, the second word, is nil. What the function then
 	// still does is passed over if that spares a trap that is stepped.
 	Success []string

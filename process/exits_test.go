@@ -172,3 +172,33 @@ func TestRets(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestRetsAround: the RETs that are reached in one way only by the call, in another without it, or never.
+func TestRetsAround(t *testing.T) {
+	c := assembled(t, "amd64", `
+			48 85 c0       ; 1000 TESTQ AX, AX
+			74 0b          ; 1003 JE 1010
+			e8 f6 0f 00 00 ; 1005 CALL 2000
+			48 85 c0       ; 100a TESTQ AX, AX
+			74 02          ; 100d JE 1011
+			c3             ; 100f RET
+			c3             ; 1010 RET
+			c3             ; 1011 RET`)
+	points, err := c.RetsAround("callee", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, c, points...)
+	want := []Point{{Addr: 0x1010, Asm: "RET", Why: "RET that is reached without callee", Results: []Location{reg(0, amd64AX)}}}
+	if diff := cmp.Diff(want, points, withoutBytes); diff != "" {
+		t.Error(diff)
+	}
+	call, err := c.AtCall("callee")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, c, call)
+	if diff := cmp.Diff([]Location{reg(0, amd64AX), reg(1, amd64BX)}, call.Results[:2]); call.Addr != 0x1005 || call.Cost != Emulated || diff != "" {
+		t.Errorf("the call is at %#x and %v; %s", call.Addr, call.Cost, diff)
+	}
+}

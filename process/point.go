@@ -289,7 +289,11 @@ func (c Code) AtCalls(callee string) ([]Point, error) {
 		if !l.usable(i) {
 			return nil, fmt.Errorf("find call of %s: the kernel takes no probe at %#x", callee, in.addr)
 		}
-		points = append(points, l.point(i, "call of "+callee))
+		p := l.point(i, "call of "+callee)
+		for n, machine := range l.arch.results { // arguments have the same registers
+			p.Results = append(p.Results, Location{Known: true, Reg: uint8(n), Machine: machine, Size: 8})
+		}
+		points = append(points, p)
 	}
 	if points == nil && l.err != nil {
 		return nil, fmt.Errorf("find call of %s: %w", callee, l.err)

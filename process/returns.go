@@ -42,6 +42,28 @@ func (c Code) Rets(results int) ([]Point, error) {
 	})
 }
 
+// RetsAround is Rets without the RETs that control only comes to by way of a direct call of callee.
+func (c Code) RetsAround(callee string, results int) ([]Point, error) {
+	l, err := c.list()
+	if err != nil {
+		return nil, err
+	}
+	calls := map[edge]bool{}
+	for i, in := range l.insns {
+		if in.flow == flowCall && l.nameAt(in.target) == callee {
+			calls[edge{i, NotTaken}] = true
+		}
+	}
+	around := l.reachable(calls)
+	return l.returns(results, func(ret, results int) ([]Point, error) {
+		if !around[ret] && !l.tables {
+			return nil, nil
+		}
+		p, err := l.retItself(ret, results, "RET that is reached without "+callee)
+		return []Point{p}, err
+	})
+}
+
 // returns collects what pointsOf finds for each RET.
 func (l *listing) returns(results int, pointsOf func(ret, results int) ([]Point, error)) ([]Point, error) {
 	if l.err != nil {

@@ -293,6 +293,8 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 	case site.At != "":
 		p, err := code.AtCall(site.At)
 		return []process.Point{p}, err
+	case site.Return && site.Around != "":
+		return code.RetsAround(site.Around, site.Skip+site.Results)
 	case site.Return && site.Bare:
 		return code.Rets(site.Skip + site.Results)
 	case site.Return:

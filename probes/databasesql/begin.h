@@ -163,7 +163,6 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	c->event.head.start = bpf_ktime_get_boot_ns();
 	c->event.call = call;
 	c->work.depth = depth;
-	c->work.discards = call == TX_ROLLBACK && (__u8)GO_ARG2(ctx);
 	if (o)
 		parent_of(o, &c->work.parent);
 	if (!start_span(&c->event.head, o ? &c->work.parent : NULL)) {

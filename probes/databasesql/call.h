@@ -54,8 +54,7 @@ struct sql_operation {
 	struct sql_work {
 		__u64 depth; // of the stack where it was called, bytes
 		__u32 nested; // calls that it has made of database/sql itself, and that are under way
-		__u8 discards; // what it returns is not the database's answer
-		__u8 pad[3];
+		__u32 pad;
 		__u64 nested_ping; // bit i: whether the i-th of them from within is a ping
 		struct go_iface value; // the next error, connector or driver to be looked at
 		struct trace_parent parent;

@@ -47,7 +47,7 @@ static __always_inline void read_failure(struct pt_regs *ctx, const volatile str
 {
 	c->work.value.type = result_word(ctx, p, 0);
 	c->work.value.data = result_word(ctx, p, 1);
-	if (!c->work.value.type || c->work.discards)
+	if (!c->work.value.type)
 		return;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_WRAPPED; i++) {

@@ -14,6 +14,7 @@ func TestDescription(t *testing.T) {
 		{"mysql", "1146", "Table 'shop.songs' doesn't exist", "Table '?' doesn't exist"},
 		{"mysql", "1", "a lone ' secret", "a lone ?"},
 		{"sqlite", "1", "SQL logic error: no such column: secret (1)", "SQL logic error: no such column: ?"},
+		{"sqlite", "1", "SQL logic error: no such table: songs (1)", "SQL logic error: no such table: ?"},
 		{"sqlite", "1", `near "secret": syntax error`, `near "?": syntax error`},
 		{"sqlite", "2067", "constraint failed: UNIQUE constraint failed: songs.id (2067)", "constraint failed: UNIQUE constraint failed: songs.id (2067)"},
 		{"sqlite", "5", "database is locked (5) (SQLITE_BUSY)", "database is locked (5) (SQLITE_BUSY)"},

@@ -100,12 +100,22 @@ func connReturns() []probes.Site {
 }
 
 func txReturns() []probes.Site {
-	return []probes.Site{
+	sites := []probes.Site{
 		rets(tx+"QueryContext", 1),
 		rets(tx+"ExecContext", 2),
 		rets(tx+"PrepareContext", 1),
-		rets(tx+"Commit", 0),
-		rets(tx+"rollback", 0),
+	}
+	return append(sites, append(settled(tx+"Commit"), settled(tx+"rollback")...)...)
+}
+
+// settled is where Commit or rollback asks whether the driver's error means a broken connection; what comes behind is the pool's
+// business. Ends before that, for a transaction that is done, return errors of their own.
+func settled(method string) []probes.Site {
+	const is = "errors.Is"
+	return []probes.Site{
+		{Func: method, Calls: is, At: is, Results: 2},
+		{Func: method, Calls: is, Return: true, Around: is, Results: 2},
+		{Func: method, Without: is, Return: true, Bare: true, Results: 2},
 	}
 }
 

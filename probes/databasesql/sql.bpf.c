@@ -13,7 +13,6 @@ volatile const struct points db_return_points, conn_return_points, tx_return_poi
 // Where a method begins. 1: receiver, and then
 // of Query, Exec and Prepare of *DB, *Conn and *Tx:  (ctx context.Context, query string, …) 2–3: ctx, 4–5: query
 // of those of *Stmt, of Ping and Begin:              (ctx context.Context, …) 2–3: ctx
-// func (tx *Tx) rollback(discardConn bool) error     2: discardConn
 // A program for each receiver: few programs use all of them, and old kernels tell few points apart.
 SEC("uprobe/db_call")
 int db_call(struct pt_regs *ctx)
