@@ -221,7 +221,7 @@ func testRPCs(t *testing.T, b grpcBuild, target *testenv.Target, sink *testenv.S
 		sent = append(sent, exchange{behaviour.name, w, want})
 		total += want
 	}
-	sink.Wait(t, before+total, testenv.Patient(10*time.Second))
+	sink.Wait(t, before+total, 10*time.Second)
 	time.Sleep(300 * time.Millisecond) // for what must not come
 	spans := sink.Spans()[before:]
 	if http {

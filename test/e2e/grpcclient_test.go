@@ -192,7 +192,7 @@ func TestGRPCClient(t *testing.T) {
 				}
 				sent = append(sent, exchange{c.name, w, 2})
 			}
-			spans := sink.Wait(t, 2*len(sent), testenv.Patient(10*time.Second))
+			spans := sink.Wait(t, 2*len(sent), 10*time.Second)
 			canon := canonical("")
 			canon.Ports = u.ports()
 			sections := sectionsOf(t, sent, simplified(t, spans), canon)
@@ -286,7 +286,7 @@ func TestGRPCFromHTTP(t *testing.T) {
 				if resp.StatusCode != http.StatusOK {
 					t.Errorf("%s: %s", hop, resp.Status)
 				}
-				spans := sink.Wait(t, 2*(i+1), testenv.Patient(10*time.Second))[2*i:]
+				spans := sink.Wait(t, 2*(i+1), 10*time.Second)[2*i:]
 				checkChild(t, spans)
 			}
 			checkGRPCEnd(t, target, agent)

@@ -99,7 +99,7 @@ func TestGRPCInstrumented(t *testing.T) {
 	if len(seen) != 1 || !strings.HasPrefix(seen[0], "[00-"+remoteTrace+"-") || strings.Count(seen[0], "-") != 3 {
 		t.Fatalf("the call carries %q, want one traceparent of the trace %s", seen, remoteTrace)
 	}
-	for _, s := range sink.Wait(t, 2, testenv.Patient(10*time.Second)) {
+	for _, s := range sink.Wait(t, 2, 10*time.Second) {
 		if fmt.Sprintf("%x", s.TraceId) != remoteTrace {
 			t.Errorf("%s is of the trace %x, want %s", s.Name, s.TraceId, remoteTrace)
 		}
