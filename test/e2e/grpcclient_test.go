@@ -273,7 +273,7 @@ func simplified(t *testing.T, spans []testenv.Span) []testenv.Span {
 // TestGRPCFromHTTP: a call in a handler of net/http is a part of the request.
 func TestGRPCFromHTTP(t *testing.T) {
 	testenv.RequireRoot(t)
-	for _, b := range grpcBuilds() {
+	for _, b := range relayBuilds() {
 		t.Run(b.spec.String(), func(t *testing.T) {
 			target, agent, sink := traceGRPC(t, b, "REMORA_PROPAGATION=none")
 			u := startGRPCUpstream(t, testenv.Build(t, b.spec))
