@@ -7,8 +7,8 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 volatile const struct points handle_stream_points, write_status_points, handler_write_status_points, connection_lost_points;
-volatile const struct addr_set connection_error_types;
-volatile const __s64 server_workers, server_stream, server_stream_ctx, stream_ctx, stream_method;
+volatile const struct addr_set connection_error_types, peer_keys;
+volatile const __s64 peer_addr, server_workers, server_stream, server_stream_ctx, stream_ctx, stream_method;
 
 #define CODE_UNAVAILABLE 14
 
@@ -18,6 +18,18 @@ static __always_inline __u64 base_of(__u64 stream)
 	if (server_stream == ABSENT)
 		return stream;
 	return server_stream_ctx == ABSENT ? read_u64(stream + server_stream) : stream + server_stream;
+}
+
+// read_peer keeps the address of the peer.Peer among the values of the call's context. Global: the verifier checks it once.
+__noinline int read_peer(__u32 target, __u64 goroutine)
+{
+	struct span_key key = { .target = target, .role = ROLE_SERVER, .goroutine = goroutine };
+	struct grpc_call *c = find_call(&key);
+	__u64 peer = c ? find_value(c->work.context, &peer_keys, c->work.bias) : 0;
+
+	if (peer)
+		read_addr(c, read_iface(peer + peer_addr));
+	return peer != 0;
 }
 
 // begin_stream starts the span of the call that this goroutine serves; bias as in load_bias.
@@ -35,10 +47,9 @@ static __always_inline void begin_stream(struct span_key *key, __u64 server, __u
 	c->work.stream = stream;
 	c->event.method = append(&c->event.text, read_string_header(base + stream_method), METHOD_MAX);
 	know_context(key, c, context);
-	find_values(key->target, key->role, key->goroutine);
+	find_metadata(key->target, key->role, key->goroutine);
 	read_metadata(key, c, c->work.metadata);
-	if (c->work.peer)
-		read_addr(c, read_iface(c->work.peer + peer_addr));
+	read_peer(key->target, key->goroutine);
 	bool parent = c->work.traceparents == 1 && read_parent(key->target, key->role, key->goroutine);
 	c->event.head.remote_parent = parent && !http;
 	if (!parent) // a tracestate is nothing without its traceparent
