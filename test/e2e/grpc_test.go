@@ -159,7 +159,7 @@ func (b rpcBehaviour) send(addr string, secure bool) (w testenv.Window, err erro
 	errs := make(chan error)
 	for i, r := range b.calls {
 		if i > 0 {
-			time.Sleep(15 * time.Millisecond) // the one before runs: the order of their starts is known
+			time.Sleep(testenv.Patient(15 * time.Millisecond)) // the one before runs: the order of their starts is known
 		}
 		go func() {
 			got, err := r.do(conn)
@@ -172,7 +172,7 @@ func (b rpcBehaviour) send(addr string, secure bool) (w testenv.Window, err erro
 	for range b.calls {
 		err = errors.Join(err, <-errs)
 	}
-	time.Sleep(20 * time.Millisecond) // a handler may end behind its answer
+	time.Sleep(testenv.Patient(20 * time.Millisecond)) // a handler may end behind its answer
 	w.To = time.Now()
 	conn.Close()
 	time.Sleep(10 * time.Millisecond) // well apart from the next one
@@ -222,7 +222,7 @@ func testRPCs(t *testing.T, b grpcBuild, target *testenv.Target, sink *testenv.S
 		total += want
 	}
 	sink.Wait(t, before+total, 10*time.Second)
-	time.Sleep(300 * time.Millisecond) // for what must not come
+	time.Sleep(testenv.Patient(300 * time.Millisecond)) // for what must not come
 	spans := sink.Spans()[before:]
 	if http {
 		sent, spans = withoutHTTP(t, sent, spans)

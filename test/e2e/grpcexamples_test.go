@@ -59,8 +59,8 @@ func TestGRPCExamples(t *testing.T) {
 			if out, err := client.CombinedOutput(); err != nil {
 				t.Fatalf("client: %v\n%s", err, out)
 			}
-			compareCalls(t, "SERVER", served.Wait(t, len(e.calls), testenv.Patient(10*time.Second)), e.calls)
-			compareCalls(t, "CLIENT", called.Wait(t, len(e.calls), testenv.Patient(10*time.Second)), e.calls)
+			compareCalls(t, "SERVER", served.Wait(t, len(e.calls), 10*time.Second), e.calls)
+			compareCalls(t, "CLIENT", called.Wait(t, len(e.calls), 10*time.Second), e.calls)
 		})
 	}
 }
