@@ -29,7 +29,6 @@ var grpcExamples = []struct {
 		"grpc.examples.echo.Echo/BidirectionalStreamingEcho OK", "grpc.examples.echo.Echo/ClientStreamingEcho OK",
 		"grpc.examples.echo.Echo/ServerStreamingEcho OK", "grpc.examples.echo.Echo/UnaryEcho OK",
 	}},
-	{"features/cancellation/server", "features/cancellation/client", []string{"grpc.examples.echo.Echo/BidirectionalStreamingEcho CANCELLED"}},
 }
 
 // TestGRPCExamples: each call of grpc-go's own examples is a span of the server and one of the client, which is traced from its beginning.
