@@ -40,8 +40,7 @@ struct grpc_call {
 		struct trace_parent parent;
 		struct go_iface context;
 		__u64 bias; // what the loader added to the binary's addresses
-		__u64 metadata; // address of the map, 0: none
-		__u64 peer; // address of a peer.Peer, 0: none
+		__u64 metadata; // address of the value in the context, 0: none
 		__u64 stream; // a server's
 		struct map_walk walk; // of the metadata
 	} work;
@@ -50,10 +49,10 @@ struct grpc_call {
 _Static_assert(sizeof(struct grpc_call) <= OPERATION_SIZE, "a call has no room among the operations");
 
 volatile const struct go_map_layout metadata_layout;
-volatile const struct addr_set value_context_types, metadata_keys, peer_keys; // of context.valueCtx, and of its keys
+volatile const struct addr_set value_context_types, metadata_keys; // of context.valueCtx, and of its keys
 volatile const struct addr_set tcp_addr_types, text_addr_types, unix_addr_types; // of net.Addr
 volatile const __s64 value_context_key, value_context_val;
-volatile const __s64 peer_addr, tcp_addr_ip, tcp_addr_port, unix_addr_name;
+volatile const __s64 tcp_addr_ip, tcp_addr_port, unix_addr_name;
 volatile const __s64 status_proto, proto_code, proto_message;
 
 static __always_inline struct grpc_call *find_call(struct span_key *key)
@@ -88,30 +87,29 @@ static __always_inline void know_context(struct span_key *key, struct grpc_call 
 	own_context(key, &c->slot, context.data);
 }
 
-// find_values looks for the metadata and the peer among the values of the call's context
-// (https://github.com/golang/go/blob/go1.26.0/src/context/context.go). Global: the verifier checks it once.
-__noinline int find_values(__u32 target, __u32 role, __u64 id)
+// find_value returns the address of a value that a context has under one of some keys, each of a type of its own, 0 if it has none
+// (https://github.com/golang/go/blob/go1.26.0/src/context/context.go).
+static __always_inline __u64 find_value(struct go_iface c, const volatile struct addr_set *keys, __u64 bias)
 {
-	struct span_key key = { .target = target, .role = role, .goroutine = id };
-	struct grpc_call *call = find_call(&key);
-
-	if (!call)
-		return 0;
-	struct go_iface c = call->work.context;
-	__u64 bias = call->work.bias;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_VALUE_DEPTH; i++) {
-		if (in_set(&value_context_types, dynamic_type(c.type, bias))) {
-			__u64 k = read_u64(c.data + value_context_key) - bias;
-			if (!call->work.metadata && in_set(&metadata_keys, k))
-				call->work.metadata = read_u64(c.data + value_context_val + sizeof(__u64));
-			else if (!call->work.peer && in_set(&peer_keys, k))
-				call->work.peer = read_u64(c.data + value_context_val + sizeof(__u64));
-		}
-		if ((call->work.metadata && (call->work.peer || !peer_keys.n)) || !to_parent(&c, bias))
-			break;
+		if (in_set(&value_context_types, dynamic_type(c.type, bias)) && in_set(keys, read_u64(c.data + value_context_key) - bias))
+			return read_u64(c.data + value_context_val + sizeof(__u64));
+		if (!to_parent(&c, bias))
+			return 0;
 	}
-	return 1;
+	return 0;
+}
+
+// find_metadata looks for the metadata among the values of the call's context. Global: the verifier checks it once.
+__noinline int find_metadata(__u32 target, __u32 role, __u64 id)
+{
+	struct span_key key = { .target = target, .role = role, .goroutine = id };
+	struct grpc_call *c = find_call(&key);
+
+	if (c)
+		c->work.metadata = find_value(c->work.context, &metadata_keys, c->work.bias);
+	return c != NULL;
 }
 
 // read_addr keeps a net.Addr: the net package's of TCP and Unix sockets, and grpc's own that is a string.

@@ -45,7 +45,6 @@ func clientConstants() []probes.Constant {
 	stream := func(path string) probes.Field { return probes.Field{Type: library + ".clientStream", Path: path} }
 	header := func(path string) probes.Field { return probes.Field{Type: transport + ".CallHdr", Path: path} }
 	return []probes.Constant{
-		{Name: clientVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
 		{Name: clientVarMetadataKeys, Of: probes.Types{metadata + ".mdOutgoingKey"}, Optional: true},
 		{Name: clientVarRawMetadata, Of: probes.Field{Type: metadata + ".rawMD", Path: "md"}},
 		{Name: clientVarRawAdded, Of: probes.Field{Type: metadata + ".rawMD", Path: "added"}},

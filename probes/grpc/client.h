@@ -79,7 +79,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	}
 	read_request(c, stream);
 	know_context(&key, c, context);
-	find_values(key.target, key.role, key.goroutine);
+	find_metadata(key.target, key.role, key.goroutine);
 	bool child = find_carried(&key, c);
 	if (o && (!child || handed_on(&c->work.parent, o))) {
 		parent_of(o, &c->work.parent);

@@ -181,8 +181,6 @@ const (
 	clientVarKnownContexts         = "known_contexts"
 	clientVarMetadataKeys          = "metadata_keys"
 	clientVarMetadataLayout        = "metadata_layout"
-	clientVarPeerAddr              = "peer_addr"
-	clientVarPeerKeys              = "peer_keys"
 	clientVarProbeIndex            = "probe_index"
 	clientVarProtoCode             = "proto_code"
 	clientVarProtoMessage          = "proto_message"
@@ -315,8 +313,6 @@ type clientVariableSpecs struct {
 	KnownContexts         *ebpf.VariableSpec `ebpf:"known_contexts"`
 	MetadataKeys          *ebpf.VariableSpec `ebpf:"metadata_keys"`
 	MetadataLayout        *ebpf.VariableSpec `ebpf:"metadata_layout"`
-	PeerAddr              *ebpf.VariableSpec `ebpf:"peer_addr"`
-	PeerKeys              *ebpf.VariableSpec `ebpf:"peer_keys"`
 	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
 	ProtoCode             *ebpf.VariableSpec `ebpf:"proto_code"`
 	ProtoMessage          *ebpf.VariableSpec `ebpf:"proto_message"`
@@ -429,8 +425,6 @@ type clientVariables struct {
 	KnownContexts         *ebpf.Variable `ebpf:"known_contexts"`
 	MetadataKeys          *ebpf.Variable `ebpf:"metadata_keys"`
 	MetadataLayout        *ebpf.Variable `ebpf:"metadata_layout"`
-	PeerAddr              *ebpf.Variable `ebpf:"peer_addr"`
-	PeerKeys              *ebpf.Variable `ebpf:"peer_keys"`
 	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
 	ProtoCode             *ebpf.Variable `ebpf:"proto_code"`
 	ProtoMessage          *ebpf.Variable `ebpf:"proto_message"`

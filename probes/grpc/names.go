@@ -18,6 +18,7 @@ func callConstants() []probes.Constant {
 	}
 	return []probes.Constant{
 		{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
+		{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
 		{Name: serverVarKnownContexts, Of: probes.Contexts{}},
 		{Name: serverVarMetadataLayout, Of: probes.MapOf(metadata + ".MD")},
 		{Name: serverVarValueContextTypes, Of: probes.Types{"*context.valueCtx"}},

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -87,16 +88,13 @@ func ready(conn *grpc.ClientConn) error {
 
 // do makes the call and returns what came back; the error is nil when it ended as it must.
 func (r rpc) do(conn *grpc.ClientConn) (reply, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patient(60*time.Second))
-	if r.timeout > 0 {
-		ctx, cancel = context.WithTimeout(context.Background(), r.timeout)
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patient(cmp.Or(r.timeout, 60*time.Second)))
 	defer cancel()
 	switch r.leave {
 	case resets:
-		time.AfterFunc(50*time.Millisecond, cancel)
+		time.AfterFunc(testenv.Patient(50*time.Millisecond), cancel)
 	case disconnects:
-		time.AfterFunc(50*time.Millisecond, func() { conn.Close() })
+		time.AfterFunc(testenv.Patient(50*time.Millisecond), func() { conn.Close() })
 	}
 	var got reply
 	ctx = metadata.AppendToOutgoingContext(ctx, r.metadata...)

@@ -192,7 +192,7 @@ func TestGRPCClient(t *testing.T) {
 				}
 				sent = append(sent, exchange{c.name, w, 2})
 			}
-			spans := sink.Wait(t, 2*len(sent), testenv.Patient(10*time.Second))
+			spans := sink.Wait(t, 2*len(sent), 10*time.Second)
 			canon := canonical("")
 			canon.Ports = u.ports()
 			sections := sectionsOf(t, sent, simplified(t, spans), canon)
@@ -225,7 +225,7 @@ func (c grpcCall) send(t *testing.T, target *testenv.Target, u *grpcUpstream) (w
 	if err == nil && !strings.Contains(c.hop, "+survives") {
 		err = r.check(got)
 	}
-	time.Sleep(20 * time.Millisecond)
+	time.Sleep(testenv.Patient(20 * time.Millisecond))
 	w.To = time.Now()
 	time.Sleep(10 * time.Millisecond)
 	return w, err
@@ -273,7 +273,7 @@ func simplified(t *testing.T, spans []testenv.Span) []testenv.Span {
 // TestGRPCFromHTTP: a call in a handler of net/http is a part of the request.
 func TestGRPCFromHTTP(t *testing.T) {
 	testenv.RequireRoot(t)
-	for _, b := range grpcBuilds() {
+	for _, b := range relayBuilds() {
 		t.Run(b.spec.String(), func(t *testing.T) {
 			target, agent, sink := traceGRPC(t, b, "REMORA_PROPAGATION=none")
 			u := startGRPCUpstream(t, testenv.Build(t, b.spec))
@@ -286,7 +286,7 @@ func TestGRPCFromHTTP(t *testing.T) {
 				if resp.StatusCode != http.StatusOK {
 					t.Errorf("%s: %s", hop, resp.Status)
 				}
-				spans := sink.Wait(t, 2*(i+1), testenv.Patient(10*time.Second))[2*i:]
+				spans := sink.Wait(t, 2*(i+1), 10*time.Second)[2*i:]
 				checkChild(t, spans)
 			}
 			checkGRPCEnd(t, target, agent)

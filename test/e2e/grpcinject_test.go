@@ -77,7 +77,7 @@ func TestGRPCInjectDamagesNothing(t *testing.T) {
 				outcome, traceparents := c.send(t, conn, upstream)
 				with, seen = append(with, outcome), append(seen, traceparents...)
 			}
-			without := checkSeen(t, seen, sink.Wait(t, 2*len(with), testenv.Patient(10*time.Second)))
+			without := checkSeen(t, seen, sink.Wait(t, 2*len(with), 10*time.Second))
 			if diff := cmp.Diff(plain, with, cmp.AllowUnexported(heavyOutcome{})); diff != "" {
 				t.Errorf("outcomes (-without the agent, +with):\n%s", diff)
 			}
@@ -150,7 +150,7 @@ func TestGRPCInjectOnce(t *testing.T) {
 			if diff := cmp.Diff([]string{"[]", "[" + traceparent + "]"}, got.trailer["seen"]); diff != "" {
 				t.Errorf("traceparents on the way (-want +got):\n%s", diff)
 			}
-			sink.Wait(t, 2, testenv.Patient(10*time.Second))
+			sink.Wait(t, 2, 10*time.Second)
 			checkGRPCEnd(t, target, agent)
 		})
 	}

@@ -119,7 +119,7 @@ func TestGRPCRelay(t *testing.T) {
 				if err := r.run(*streams); err != nil {
 					t.Error(err)
 				}
-				spans := r.sink.Wait(t, 5**streams, testenv.Patient(60*time.Second))
+				spans := r.sink.Wait(t, 5**streams, 60*time.Second)
 				pairs, alone := 0, 0
 				for id, trace := range byTrace(spans) {
 					switch len(trace) {
@@ -151,7 +151,7 @@ func TestGRPCInjectRelay(t *testing.T) {
 				if err := r.run(*streams); err != nil {
 					t.Error(err)
 				}
-				spans := r.sink.Wait(t, 5**streams, testenv.Patient(60*time.Second))
+				spans := r.sink.Wait(t, 5**streams, 60*time.Second)
 				if n := checkChains(t, spans); n != *streams {
 					t.Errorf("%d traces, want %d", n, *streams)
 				}

@@ -50,7 +50,7 @@ func TestGRPCSoak(t *testing.T) {
 		t.Error(err)
 	}
 	exported := func() int { return int(r.agent.Metric(t, "remora_spans_exported_total")) }
-	testenv.Within(testenv.Patient(30*time.Second), func() bool { return exported() >= 5*int(calls) })
+	testenv.Within(30*time.Second, func() bool { return exported() >= 5*int(calls) })
 	t.Logf("%v: %d calls, %d spans; the agent's memory: %v MB", *soak, calls, exported(), resident)
 	if n := exported(); n != 5*int(calls) {
 		t.Errorf("%d spans, want five for each of %d calls", n, calls)

@@ -63,10 +63,11 @@ func (s suite) leftOut(m machine) []omission {
 			{`^TestInspect(Refuses|Damaged)?$`, "reads files only: ran outside"},
 			{`^Test(HTTPServer|HTTPClient|HTTP2Listeners)$/(^go[0-9.]+$|pie|cgo)`, "differs in symbols and linking, not for the kernel: ran outside"},
 			{`^Test(HTTPServer|HTTPClient|HTTP2Listeners|EveryStreamIsASpan)$/^go1\.(21|24|26)\.`, "the oldest and the newest Go run here: the others ran outside, and TestVerifier loads their programs"},
-			{`^Test(WorkerPool|TracingDamagesNothing|BackgroundCalls|SampledAsTheSDK)$`, "thousands of calls, which tell nothing of a kernel: ran outside"},
+			{`^TestGRPC(Server|Client)$/^go1\.(20|22|23|25)\.`, "the oldest and the newest gRPC run here: the others ran outside, and differ in nothing that a kernel sees"},
+			{`^Test(WorkerPool|TracingDamagesNothing|BackgroundCalls|SampledAsTheSDK|GRPCRelay|GRPCSoak)$`, "thousands of calls, which tell nothing of a kernel: ran outside"},
 		}
 		if m.series != "6.1" {
-			list = append(list, omission{`^TestInject(DamagesNothing|AtTheBuffersEdge)$`, "the writes are the same under each kernel: runs under 6.1"})
+			list = append(list, omission{`^Test(InjectDamagesNothing|InjectAtTheBuffersEdge|GRPCInjectDamagesNothing)$`, "the writes are the same under each kernel: runs under 6.1"})
 		}
 		return list
 	case m.endToEnd:

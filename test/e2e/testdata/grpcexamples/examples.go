@@ -4,8 +4,6 @@
 package examples
 
 import (
-	_ "google.golang.org/grpc/examples/features/cancellation/client"
-	_ "google.golang.org/grpc/examples/features/cancellation/server"
 	_ "google.golang.org/grpc/examples/features/metadata/client"
 	_ "google.golang.org/grpc/examples/features/metadata/server"
 	_ "google.golang.org/grpc/examples/helloworld/greeter_client"

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// A server's call: from the beginning of its goroutine's work until its status is written.
+#pragma once
+
+#include "metadata.h"
+
+volatile const struct addr_set connection_error_types, peer_keys;
+volatile const __s64 peer_addr, server_workers, server_stream, server_stream_ctx, stream_ctx, stream_method;
+
+#define CODE_UNAVAILABLE 14
+
+// base_of returns the transport.Stream of a server's stream: the ServerStream of 1.69 and newer embeds it, first by its address.
+static __always_inline __u64 base_of(__u64 stream)
+{
+	if (server_stream == ABSENT)
+		return stream;
+	return server_stream_ctx == ABSENT ? read_u64(stream + server_stream) : stream + server_stream;
+}
+
+// read_peer keeps the address of the peer.Peer among the values of the call's context. Global: the verifier checks it once.
+__noinline int read_peer(__u32 target, __u64 goroutine)
+{
+	struct span_key key = { .target = target, .role = ROLE_SERVER, .goroutine = goroutine };
+	struct grpc_call *c = find_call(&key);
+	__u64 peer = c ? find_value(c->work.context, &peer_keys, c->work.bias) : 0;
+
+	if (peer)
+		read_addr(c, read_iface(peer + peer_addr));
+	return peer != 0;
+}
+
+// begin_stream starts the span of the call that this goroutine serves; bias as in load_bias.
+static __always_inline void begin_stream(struct span_key *key, __u64 server, __u64 stream, __u64 bias)
+{
+	__u64 base = base_of(stream);
+	struct go_iface context = read_iface(base + stream_ctx);
+	struct any_operation *http = find_by_context(key->target, context, bias); // that (*Server).ServeHTTP is the handler of
+	struct grpc_call *c = begin(key, bias);
+
+	if (!c)
+		return;
+	if (server_workers != ABSENT && (__u32)read_u64(server + server_workers))
+		c->slot.begun++; // the goroutine serves many: see find_by_goroutine
+	c->work.stream = stream;
+	c->event.method = append(&c->event.text, read_string_header(base + stream_method), METHOD_MAX);
+	know_context(key, c, context);
+	find_metadata(key->target, key->role, key->goroutine);
+	read_metadata(key, c, c->work.metadata);
+	read_peer(key->target, key->goroutine);
+	bool parent = c->work.traceparents == 1 && read_parent(key->target, key->role, key->goroutine);
+	c->event.head.remote_parent = parent && !http;
+	if (!parent) // a tracestate is nothing without its traceparent
+		c->event.trace_state.len = c->slot.trace_state_len = 0;
+	if (http) {
+		parent_of(http, &c->work.parent);
+		parent = true;
+	}
+	bool yes = start_span(&c->event.head, parent ? &c->work.parent : NULL);
+	c->slot.state = yes ? OPERATION_SAMPLED : OPERATION_UNSAMPLED;
+}
+
+static __always_inline bool serves(struct grpc_call *c, __u64 stream)
+{
+	return c && c->event.head.probe == probe_index && c->work.stream == stream;
+}
+
+// served returns the call of a stream, and its key. It is this goroutine's, or that of the stream's context: a message that cannot be
+// sent ends the stream in the goroutine that sends it.
+static __always_inline struct grpc_call *served(struct span_key *key, __u64 stream, __u64 bias)
+{
+	struct grpc_call *c = find_call(key);
+
+	if (serves(c, stream))
+		return c;
+	c = (struct grpc_call *)find_by_context(key->target, read_iface(base_of(stream) + stream_ctx), bias);
+	if (!serves(c, stream))
+		return NULL;
+	key->goroutine = c->work.id;
+	return c;
+}
+
+// end_stream: 1: the transport, 2: the stream, 3: the status
+static __always_inline void end_stream(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_SERVER, .goroutine = goroutine_id(ctx) };
+	struct grpc_call *c = served(&key, GO_ARG2(ctx), load_bias(ctx, p));
+
+	if (!c)
+		return;
+	read_status(c, GO_ARG3(ctx));
+	end(&key, c);
+}
+
+// lose_stream ends the call if the error at hand is that the connection was lost: no status is written then. 1–2: err
+static __always_inline void lose_stream(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_SERVER, .goroutine = goroutine_id(ctx) };
+	struct grpc_call *c = find_call(&key);
+
+	if (!c || c->event.head.probe != probe_index || !in_set(&connection_error_types, dynamic_type(GO_ARG1(ctx), load_bias(ctx, p))))
+		return;
+	c->event.code = CODE_UNAVAILABLE;
+	end(&key, c);
+}
