@@ -68,7 +68,7 @@ func makePlan(t *testing.T, path string, probe probes.Probe) plan.Plan {
 		t.Fatal(p.Err)
 	}
 	if bpf.Probe().UserWrites() != nil {
-		p.DropInjecting()
+		p.Choose(bpf.Mechanisms{})
 	}
 	return p
 }

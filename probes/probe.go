@@ -45,8 +45,12 @@ type Program struct {
 	Sites []Site
 	// Optional programs are left out where they cannot be placed; without any other the probe is off.
 	Optional bool
-	// Injects: it writes to the target's memory. It is left out where the kernel or the operator refuses that.
+	// Injects: it serves trace context in requests. It is left out where the kernel or the operator refuses that.
 	Injects bool
+	// Steers, with Injects: it does so without writing to the target's memory, by its registers. InsteadOf names the program that
+	// writes memory to the same end; several may together stand for one. Without it, it serves either.
+	Steers    bool
+	InsteadOf string
 	// Unless programs are for binaries that do not have this field.
 	Unless Field
 	// Trial programs pay for their trap only in some programs: see Trial.

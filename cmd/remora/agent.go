@@ -125,9 +125,8 @@ func config(exporters, listen string) (agent.Config, error) {
 	if err := kernel.RingBuffer(); err != nil {
 		return agent.Config{}, err
 	}
-	if wanted {
-		cfg.CannotInject = kernel.UserWrites()
-		cfg.Inject = cfg.CannotInject == nil
+	if err := injection(os.Getenv, kernel, wanted, &cfg); err != nil {
+		return agent.Config{}, err
 	}
 	if !cfg.Kernel.UprobeMulti { // else uprobes by perf events, which take more privileges, are not needed
 		return cfg, kernel.Uprobes()

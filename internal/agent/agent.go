@@ -30,8 +30,8 @@ type Config struct {
 	Kernel   Kernel
 	// Operations is how many can be under way at once, in all targets.
 	Operations   int
-	Inject       bool  // write trace context into outgoing requests; the kernel must let programs write
-	CannotInject error // why the kernel does not let it, though it is wanted
+	Inject       bpf.Mechanisms // how trace context comes into outgoing requests; the kernel must have them
+	CannotInject error          // why it does not, though it is wanted
 	// FailWrite makes a write of each injection fail, for tests: see bpf.Options.
 	FailWrite uint32
 	Log       *zap.Logger
@@ -99,7 +99,7 @@ func New(cfg Config) (_ *Agent, err error) {
 		InFlight:     cfg.Operations,
 		UprobeMulti:  cfg.Kernel.UprobeMulti,
 		AttachCookie: cfg.Kernel.AttachCookie,
-		Inject:       cfg.Inject,
+		Inject:       cfg.Inject.Any(),
 		FailWrite:    cfg.FailWrite,
 		Sampling:     sampling(cfg.Sampler),
 	}); err != nil {

@@ -53,13 +53,30 @@ func (p *Plan) Without() []string {
 	return names
 }
 
-// DropInjecting takes the programs that write to the target out of the plan.
-func (p *Plan) DropInjecting() {
+// Choose takes the programs out of the plan that inject trace context by other mechanisms than these. Where a program that writes
+// has others in its stead that steer, and all of those can be placed, they are taken.
+func (p *Plan) Choose(by bpf.Mechanisms) {
+	steered := map[string]bool{}
+	for _, program := range p.Programs {
+		if of := program.InsteadOf; of != "" {
+			before, known := steered[of]
+			steered[of] = by.Steer && program.Err == nil && (before || !known)
+		}
+	}
 	p.Programs = slices.DeleteFunc(p.Programs, func(program Program) bool {
-		if program.Injects {
+		out := false
+		switch {
+		case program.InsteadOf != "":
+			out = !steered[program.InsteadOf]
+		case program.Steers:
+			out = !by.Any()
+		case program.Injects:
+			out = !by.Write || steered[program.Name]
+		}
+		if out {
 			p.dropped = append(p.dropped, program.Name)
 		}
-		return program.Injects
+		return out
 	})
 }
 
