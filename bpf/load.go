@@ -16,7 +16,8 @@ type Options struct {
 	InFlight     int    // operations that can be under way at once
 	UprobeMulti  bool   // the kernel has it and filters by process
 	AttachCookie bool   // the kernel has it for uprobes
-	Inject       bool   // programs may write trace context into the target's requests
+	Inject       bool   // programs may bring trace context into the target's requests
+	Steer        bool   // they may do so by registers
 	FailWrite    uint32 // 1 to WriteSteps: this write of each injection fails, for tests
 	Verified     bool   // ask the verifier what each program costs it: for Programs.Verified
 	Sampling     Sampling
@@ -52,6 +53,9 @@ func (r *Runtime) resize(spec *ebpf.CollectionSpec) {
 	spec.Maps[sharedMapEvents].MaxEntries = uint32(r.opts.RingBytes)
 	for _, name := range []string{sharedMapOperations, sharedMapContexts} {
 		spec.Maps[name].MaxEntries = uint32(r.opts.InFlight)
+	}
+	if m, ok := spec.Maps[sharedMapSteerings]; ok && r.opts.Steer {
+		m.MaxEntries = uint32(r.opts.InFlight)
 	}
 }
 
@@ -140,6 +144,8 @@ func (r *Runtime) sharedMaps(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 		sharedMapOperationCount: r.shared.OperationCount,
 		sharedMapContexts:       r.shared.Contexts,
 		sharedMapCallsByHeader:  r.shared.CallsByHeader,
+		sharedMapSteerings:      r.shared.Steerings,
+		sharedMapDraining:       r.shared.Draining,
 	}
 	for name := range maps {
 		if _, ok := spec.Maps[name]; !ok {

@@ -10,6 +10,7 @@ type (
 	ContextTypes = sharedContextTypes
 	SpanKey      = sharedSpanKey
 	ContextKey   = sharedContextKey
+	Pieces       = sharedSteerPieces
 )
 
 const (
@@ -44,6 +45,21 @@ const (
 
 // WriteSteps is how many writes an injection consists of at most.
 const WriteSteps = uint32(sharedWriteStepWRITE_STEPS) - 1
+
+// Texts that trace context is joined of, as places in Pieces.Texts. Of the ends there is one for each value of the flags, 0 to 3.
+const (
+	TextLineName  = int(sharedSteerTextTEXT_LINE_NAME)
+	TextFieldName = int(sharedSteerTextTEXT_FIELD_NAME)
+	TextVersion   = int(sharedSteerTextTEXT_VERSION)
+	TextDash      = int(sharedSteerTextTEXT_DASH)
+	TextLineEnd   = int(sharedSteerTextTEXT_LINE_END)
+	TextFieldEnd  = int(sharedSteerTextTEXT_FIELD_END)
+	TextStateLine = int(sharedSteerTextTEXT_STATE_LINE)
+	TextEnd       = int(sharedSteerTextTEXT_END)
+	TextCount     = int(sharedSteerTextTEXT_COUNT)
+
+	PieceAddressBits = int(sharedPieceFormPIECE_ADDR_BITS)
+)
 
 const operationIdle = uint32(sharedOperationStateOPERATION_IDLE)
 

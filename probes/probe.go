@@ -63,10 +63,14 @@ type Site struct {
 	Func  string
 	Calls string
 	// After are functions that Func calls: the places are right behind the calls' returns. At is one that it calls: the place is
-	// the first of these calls, with the arguments in their registers. Return is where Func returns. None: the function's entry.
+	// the first of these calls, with the arguments in their registers. Back is one too: the place is where the first of these calls
+	// has come back and can be followed up (process.Code.Resume). Return is where Func returns. None: the function's entry.
 	After  []string
 	At     string
+	Back   string
 	Return bool
+	// Again, with Back: what follows the call up is the same call, not that of another function.
+	Again bool
 	// Success, with Return: functions whose results Func returns if their error, the second word, is nil. What the function then
 	// still does is passed over if that spares a trap that is stepped.
 	Success []string
@@ -83,10 +87,12 @@ type Trial struct {
 // Constant is one fact about a binary that the programs know as a constant.
 type Constant struct {
 	Name string // the C variable
-	// Of says where the value comes from: Field, Fields, Size, Itabs, Types, MapOf or Contexts.
+	// Of says where the value comes from: Field, Fields, Size, Itabs, Types, MapOf, Contexts, Entry or Pieces.
 	Of Source
 	// Optional: a field that is missing is bpf.Absent, a set is empty, and the programs do without.
 	Optional bool
+	// Steers: only programs that steer need it. They are left out where it is missing.
+	Steers bool
 	// Max is the largest offset or size that the programs can cope with, 0 for any.
 	Max int64
 }
@@ -119,6 +125,14 @@ type MapOf string
 // Contexts are the types of context.Context that lead to a parent, with the ways there.
 type Contexts struct{}
 
+// Entry is the address of the function with this name.
+type Entry string
+
+// Pieces are where bytes of which trace context can be joined lie in read-only memory.
+type Pieces struct{}
+
+func (Entry) source()    {}
+func (Pieces) source()   {}
 func (Field) source()    {}
 func (Fields) source()   {}
 func (Itabs) source()    {}

@@ -18,7 +18,9 @@ struct location {
 
 struct point {
 	__u64 addr; // link-time address
-	__u8 branch, cc, pad[6]; // counts only if the branch at addr goes this way
+	__u8 branch, cc; // counts only if the branch at addr goes this way
+	__u8 behind; // how far behind the call's return it is
+	__u8 pad[5];
 	struct location results[MAX_RESULTS];
 };
 

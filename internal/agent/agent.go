@@ -100,6 +100,7 @@ func New(cfg Config) (_ *Agent, err error) {
 		UprobeMulti:  cfg.Kernel.UprobeMulti,
 		AttachCookie: cfg.Kernel.AttachCookie,
 		Inject:       cfg.Inject.Any(),
+		Steer:        cfg.Inject.Steer,
 		FailWrite:    cfg.FailWrite,
 		Sampling:     sampling(cfg.Sampler),
 	}); err != nil {
@@ -203,6 +204,7 @@ func (a *Agent) scan() error {
 // Close detaches everything, sends what is left, and frees all. It may be called in any state, once.
 func (a *Agent) Close() error {
 	var errs []error
+	a.drainHeaders(a.targets.all()...)
 	for _, t := range a.targets.all() {
 		a.detach(t)
 	}

@@ -211,6 +211,7 @@ func (a *Agent) attachProbe(t *target, l *loaded, log *zap.Logger) {
 			continue
 		}
 		if err := a.attachProgram(t, l, program); err != nil {
+			a.drainHeaders(t)
 			for _, at := range slices.Backward(t.attachments[first:]) {
 				err = errors.Join(err, at.Close())
 			}
@@ -275,6 +276,24 @@ func (a *Agent) release(p process.Process) {
 		a.detach(t)
 		a.targets.leave(t)
 		a.cfg.Log.Info("the process left", zap.Int("pid", p.PID), zap.String("exe", p.Exe))
+	}
+}
+
+// drainHeaders waits until the requests of these targets carry whole headers: programs must not be detached before.
+func (a *Agent) drainHeaders(ts ...*target) {
+	var ids []uint32
+	for _, t := range ts {
+		ids = append(ids, t.id)
+	}
+	if a.runtime == nil {
+		return
+	}
+	stalled, err := a.runtime.Drain(ids...)
+	if err != nil {
+		a.cfg.Log.Warn("cannot wait for headers that are being written", zap.Error(err))
+	}
+	if stalled > 0 {
+		a.cfg.Log.Warn("requests were let go of while their header was being written: they had not gone on for seconds", zap.Int("requests", stalled))
 	}
 }
 

@@ -24,6 +24,8 @@ type Plan struct {
 	Constants map[string]any // for bpf.Runtime.Load
 	// Err says why the whole probe is off, nil if it can be attached.
 	Err error
+	// NoSteering says why no trace context can be steered into requests, nil if nothing speaks against it.
+	NoSteering error
 
 	dropped []string // programs
 }
@@ -60,7 +62,7 @@ func (p *Plan) Choose(by bpf.Mechanisms) {
 	for _, program := range p.Programs {
 		if of := program.InsteadOf; of != "" {
 			before, known := steered[of]
-			steered[of] = by.Steer && program.Err == nil && (before || !known)
+			steered[of] = by.Steer && p.NoSteering == nil && program.Err == nil && (before || !known)
 		}
 	}
 	p.Programs = slices.DeleteFunc(p.Programs, func(program Program) bool {
@@ -114,6 +116,10 @@ func newPlan(b *process.Binary, probe probes.Probe, functions map[string][]proce
 	}
 	for _, c := range probe.Constants {
 		value, err := resolve(b, c)
+		if err != nil && c.Steers {
+			plan.NoSteering = err
+			continue
+		}
 		if err != nil {
 			plan.Err = errors.Join(plan.Err, err)
 			continue
@@ -265,6 +271,13 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 	switch {
 	case len(site.After) > 0:
 		return afterCalls(code, site)
+	case site.Back != "":
+		followup := process.Others
+		if site.Again {
+			followup = process.Again
+		}
+		p, err := code.Resume(site.Back, site.Results, followup)
+		return []process.Point{p}, err
 	case site.At != "":
 		p, err := code.AtCall(site.At)
 		return []process.Point{p}, err
@@ -301,6 +314,9 @@ func constantOf(points []Point) bpf.Points {
 	for i, p := range points {
 		at := &c.At[i]
 		at.Addr, at.Cc = p.Addr, p.CC
+		if p.Return != 0 {
+			at.Behind = uint8(p.Addr - p.Return) // a few instructions
+		}
 		switch p.When {
 		case process.Always:
 			at.Branch = bpf.BranchAny

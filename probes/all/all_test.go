@@ -181,6 +181,10 @@ func constantSize(t *testing.T, c probes.Constant) uintptr {
 		return unsafe.Sizeof(bpf.AddrSet{})
 	case probes.MapOf:
 		return unsafe.Sizeof(bpf.MapLayout{})
+	case probes.Entry:
+		return 8
+	case probes.Pieces:
+		return unsafe.Sizeof(bpf.Pieces{})
 	case probes.Contexts:
 		return unsafe.Sizeof(bpf.ContextTypes{})
 	}

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 // The client of net/http: one event per round trip of its Transport, and trace context in its requests.
 
+#include "http1steer.h"
 #include "http1write.h"
 #include "http2write.h"
 #include "roundtrip.h"
@@ -9,6 +10,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 volatile const struct points round_trip_points, round_trip_return_points, write_header_points, stream_points, write_frame_points;
+volatile const struct points steer_header_points, steer_end_points;
 
 // func (t *Transport) roundTrip(req *Request) (*Response, error)
 SEC("uprobe/round_trip")
@@ -58,6 +60,39 @@ int write_header(struct pt_regs *ctx)
 		return 0;
 	}
 	write_to_bufio(&key, c, GO_ARG3(ctx));
+	return 0;
+}
+
+// Header.writeSubset as above.
+SEC("uprobe/steer_header")
+int steer_header(struct pt_regs *ctx)
+{
+	const volatile struct point *p = find_point(ctx, &steer_header_points);
+
+	if (p)
+		note_header(ctx, p);
+	return 0;
+}
+
+// func WriteString(w Writer, s string) (n int, err error), where (*Request).write ends the header by it.
+SEC("uprobe/steer_end")
+int steer_end(struct pt_regs *ctx)
+{
+	const volatile struct point *p = find_point(ctx, &steer_end_points);
+
+	if (p)
+		begin_lines(ctx, p);
+	return 0;
+}
+
+// Where that call comes back.
+SEC("uprobe/steer_end_return")
+int steer_end_return(struct pt_regs *ctx)
+{
+	const volatile struct point *p = find_point(ctx, &steer_end_return_points);
+
+	if (p)
+		continue_lines(ctx, p);
 	return 0;
 }
 

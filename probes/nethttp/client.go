@@ -25,11 +25,20 @@ func Client() probes.Probe {
 		Spec:    loadClient,
 		Programs: []probes.Program{
 			{Name: clientProgRoundTrip, Sites: []probes.Site{{Func: "net/http.(*Transport).roundTrip"}}},
-			{Name: clientProgStream, Injects: true, Optional: true, Unless: parentGoid(),
+			{Name: clientProgStream, Injects: true, Steers: true, Optional: true, Unless: parentGoid(),
 				Sites: append(old.stream(), now.stream()...)},
 			{Name: clientProgWriteFrame, Injects: true, Optional: true, Sites: append(old.flush(), now.flush()...)},
 			{Name: clientProgWriteHeader, Injects: true, Optional: true, Sites: []probes.Site{
 				{Func: "net/http.(*Request).write", At: "net/http.Header.writeSubset"},
+			}},
+			{Name: clientProgSteerHeader, Injects: true, Steers: true, InsteadOf: clientProgWriteHeader, Optional: true, Sites: []probes.Site{
+				{Func: "net/http.(*Request).write", At: "net/http.Header.writeSubset"},
+			}},
+			{Name: clientProgSteerEnd, Injects: true, Steers: true, InsteadOf: clientProgWriteHeader, Optional: true, Sites: []probes.Site{
+				{Func: "net/http.(*Request).write", At: "io.WriteString"},
+			}},
+			{Name: clientProgSteerEndReturn, Injects: true, Steers: true, InsteadOf: clientProgWriteHeader, Optional: true, Sites: []probes.Site{
+				{Func: "net/http.(*Request).write", Back: "io.WriteString", Again: true, Results: 3},
 			}},
 			{Name: clientProgRoundTripReturn, Sites: []probes.Site{
 				{Func: "net/http.(*Transport).roundTrip", Return: true, Results: 2, Success: []string{"net/http.(*persistConn).roundTrip"}},
@@ -37,6 +46,10 @@ func Client() probes.Probe {
 		},
 		Constants: append(callConstants(old, now), probes.Constant{
 			Name: clientVarBufioWriterItabs, Of: probes.Itabs{Interface: "io.Writer", Concrete: []string{"*bufio.Writer"}}, Optional: true,
+		}, probes.Constant{
+			Name: clientVarPieces, Of: probes.Pieces{}, Steers: true,
+		}, probes.Constant{
+			Name: clientVarIoWriteString, Of: probes.Entry("io.WriteString"), Steers: true,
 		}),
 		NewDecoder: newClientDecoder,
 	}

@@ -5,6 +5,7 @@
 #include "context.h"
 #include "inject.h"
 #include "request.h"
+#include "stack.h"
 
 #define SCHEME_MAX 16
 #define PATH_MAX 1024
@@ -54,7 +55,6 @@ const enum http_client_limits *unused_limits __attribute__((unused));
 volatile const __s64 request_url, request_response, response_request, response_status, response_proto_major, response_proto_minor;
 volatile const __s64 url_size, url_scheme, url_opaque, url_user, url_host, url_path, url_raw_path, url_raw_query, url_fragment, url_force_query;
 volatile const __s64 bufio_err, bufio_buf, bufio_n;
-volatile const __s64 g_stack_hi;
 
 static __always_inline struct http_call *find_call(struct span_key *key)
 {

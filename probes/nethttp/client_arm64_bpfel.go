@@ -158,7 +158,8 @@ type clientPoints struct {
 		Addr    uint64
 		Branch  uint8
 		Cc      uint8
-		Pad     [6]uint8
+		Behind  uint8
+		Pad     [5]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -189,20 +190,56 @@ type clientSpanText struct {
 	Len uint16
 }
 
+type clientSteerPieces struct {
+	_     structs.HostLayout
+	Texts [14]struct {
+		_  structs.HostLayout
+		N  uint64
+		At [8]uint64
+	}
+	Hex [256]uint64
+}
+
+type clientSteering struct {
+	_      structs.HostLayout
+	State  uint32
+	Rerun  uint32
+	Since  uint64
+	Depth  uint64
+	Call   uint64
+	Ret    uint64
+	Back   uint64
+	Owner  uint64
+	Header uint64
+	Args   [4]uint64
+	Next   uint32
+	Count  uint32
+	Length uint32
+	Pos    uint32
+	Pieces [64]uint64
+	Text   [128]uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	clientMapCallsByHeader         = "calls_by_header"
 	clientMapContexts              = "contexts"
+	clientMapDraining              = "draining"
 	clientMapEvents                = "events"
 	clientMapLosses                = "losses"
 	clientMapOperationCount        = "operation_count"
 	clientMapOperationZero         = "operation_zero"
 	clientMapOperations            = "operations"
+	clientMapSteeringZero          = "steering_zero"
+	clientMapSteerings             = "steerings"
 	clientMapStreamCallers         = "stream_callers"
 	clientProgRoundTrip            = "round_trip"
 	clientProgRoundTripReturn      = "round_trip_return"
+	clientProgSteerEnd             = "steer_end"
+	clientProgSteerEndReturn       = "steer_end_return"
+	clientProgSteerHeader          = "steer_header"
 	clientProgStream               = "stream"
 	clientProgWriteFrame           = "write_frame"
 	clientProgWriteHeader          = "write_header"
@@ -224,7 +261,9 @@ const (
 	clientVarHeaderLayout          = "header_layout"
 	clientVarIdleMax               = "idle_max"
 	clientVarInjectEnabled         = "inject_enabled"
+	clientVarIoWriteString         = "io_write_string"
 	clientVarKnownContexts         = "known_contexts"
+	clientVarPieces                = "pieces"
 	clientVarProbeIndex            = "probe_index"
 	clientVarRequestCtx            = "request_ctx"
 	clientVarRequestHeader         = "request_header"
@@ -240,6 +279,9 @@ const (
 	clientVarRoundTripReturnPoints = "round_trip_return_points"
 	clientVarRuntimeG_goid         = "runtime_g_goid"
 	clientVarSampler               = "sampler"
+	clientVarSteerEndPoints        = "steer_end_points"
+	clientVarSteerEndReturnPoints  = "steer_end_return_points"
+	clientVarSteerHeaderPoints     = "steer_header_points"
 	clientVarStreamPoints          = "stream_points"
 	clientVarUnused                = "unused"
 	clientVarUnusedLimits          = "unused_limits"
@@ -301,6 +343,9 @@ type clientSpecs struct {
 type clientProgramSpecs struct {
 	RoundTrip       *ebpf.ProgramSpec `ebpf:"round_trip"`
 	RoundTripReturn *ebpf.ProgramSpec `ebpf:"round_trip_return"`
+	SteerEnd        *ebpf.ProgramSpec `ebpf:"steer_end"`
+	SteerEndReturn  *ebpf.ProgramSpec `ebpf:"steer_end_return"`
+	SteerHeader     *ebpf.ProgramSpec `ebpf:"steer_header"`
 	Stream          *ebpf.ProgramSpec `ebpf:"stream"`
 	WriteFrame      *ebpf.ProgramSpec `ebpf:"write_frame"`
 	WriteHeader     *ebpf.ProgramSpec `ebpf:"write_header"`
@@ -312,11 +357,14 @@ type clientProgramSpecs struct {
 type clientMapSpecs struct {
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
+	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
+	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
 	StreamCallers  *ebpf.MapSpec `ebpf:"stream_callers"`
 }
 
@@ -342,7 +390,9 @@ type clientVariableSpecs struct {
 	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
 	IdleMax               *ebpf.VariableSpec `ebpf:"idle_max"`
 	InjectEnabled         *ebpf.VariableSpec `ebpf:"inject_enabled"`
+	IoWriteString         *ebpf.VariableSpec `ebpf:"io_write_string"`
 	KnownContexts         *ebpf.VariableSpec `ebpf:"known_contexts"`
+	Pieces                *ebpf.VariableSpec `ebpf:"pieces"`
 	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
 	RequestCtx            *ebpf.VariableSpec `ebpf:"request_ctx"`
 	RequestHeader         *ebpf.VariableSpec `ebpf:"request_header"`
@@ -358,6 +408,9 @@ type clientVariableSpecs struct {
 	RoundTripReturnPoints *ebpf.VariableSpec `ebpf:"round_trip_return_points"`
 	RuntimeG_goid         *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
 	Sampler               *ebpf.VariableSpec `ebpf:"sampler"`
+	SteerEndPoints        *ebpf.VariableSpec `ebpf:"steer_end_points"`
+	SteerEndReturnPoints  *ebpf.VariableSpec `ebpf:"steer_end_return_points"`
+	SteerHeaderPoints     *ebpf.VariableSpec `ebpf:"steer_header_points"`
 	StreamPoints          *ebpf.VariableSpec `ebpf:"stream_points"`
 	Unused                *ebpf.VariableSpec `ebpf:"unused"`
 	UnusedLimits          *ebpf.VariableSpec `ebpf:"unused_limits"`
@@ -397,11 +450,14 @@ func (o *clientObjects) Close() error {
 type clientMaps struct {
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
+	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
+	Steerings      *ebpf.Map `ebpf:"steerings"`
 	StreamCallers  *ebpf.Map `ebpf:"stream_callers"`
 }
 
@@ -409,11 +465,14 @@ func (m *clientMaps) Close() error {
 	return _ClientClose(
 		m.CallsByHeader,
 		m.Contexts,
+		m.Draining,
 		m.Events,
 		m.Losses,
 		m.OperationCount,
 		m.OperationZero,
 		m.Operations,
+		m.SteeringZero,
+		m.Steerings,
 		m.StreamCallers,
 	)
 }
@@ -440,7 +499,9 @@ type clientVariables struct {
 	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
 	IdleMax               *ebpf.Variable `ebpf:"idle_max"`
 	InjectEnabled         *ebpf.Variable `ebpf:"inject_enabled"`
+	IoWriteString         *ebpf.Variable `ebpf:"io_write_string"`
 	KnownContexts         *ebpf.Variable `ebpf:"known_contexts"`
+	Pieces                *ebpf.Variable `ebpf:"pieces"`
 	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
 	RequestCtx            *ebpf.Variable `ebpf:"request_ctx"`
 	RequestHeader         *ebpf.Variable `ebpf:"request_header"`
@@ -456,6 +517,9 @@ type clientVariables struct {
 	RoundTripReturnPoints *ebpf.Variable `ebpf:"round_trip_return_points"`
 	RuntimeG_goid         *ebpf.Variable `ebpf:"runtime_g_goid"`
 	Sampler               *ebpf.Variable `ebpf:"sampler"`
+	SteerEndPoints        *ebpf.Variable `ebpf:"steer_end_points"`
+	SteerEndReturnPoints  *ebpf.Variable `ebpf:"steer_end_return_points"`
+	SteerHeaderPoints     *ebpf.Variable `ebpf:"steer_header_points"`
 	StreamPoints          *ebpf.Variable `ebpf:"stream_points"`
 	Unused                *ebpf.Variable `ebpf:"unused"`
 	UnusedLimits          *ebpf.Variable `ebpf:"unused_limits"`
@@ -479,6 +543,9 @@ type clientVariables struct {
 type clientPrograms struct {
 	RoundTrip       *ebpf.Program `ebpf:"round_trip"`
 	RoundTripReturn *ebpf.Program `ebpf:"round_trip_return"`
+	SteerEnd        *ebpf.Program `ebpf:"steer_end"`
+	SteerEndReturn  *ebpf.Program `ebpf:"steer_end_return"`
+	SteerHeader     *ebpf.Program `ebpf:"steer_header"`
 	Stream          *ebpf.Program `ebpf:"stream"`
 	WriteFrame      *ebpf.Program `ebpf:"write_frame"`
 	WriteHeader     *ebpf.Program `ebpf:"write_header"`
@@ -488,6 +555,9 @@ func (p *clientPrograms) Close() error {
 	return _ClientClose(
 		p.RoundTrip,
 		p.RoundTripReturn,
+		p.SteerEnd,
+		p.SteerEndReturn,
+		p.SteerHeader,
 		p.Stream,
 		p.WriteFrame,
 		p.WriteHeader,

@@ -14,7 +14,7 @@ func HTTP2Client() probes.Probe {
 		Spec:    loadHttp2client,
 		Programs: []probes.Program{
 			{Name: http2clientProgHttp2RoundTrip, Sites: []probes.Site{{Func: roundTrip}}},
-			{Name: http2clientProgHttp2Stream, Injects: true, Optional: true, Unless: parentGoid(), Sites: names.stream()},
+			{Name: http2clientProgHttp2Stream, Injects: true, Steers: true, Optional: true, Unless: parentGoid(), Sites: names.stream()},
 			{Name: http2clientProgHttp2WriteFrame, Injects: true, Optional: true, Sites: names.flush()},
 			{Name: http2clientProgHttp2RoundTripReturn, Sites: []probes.Site{{Func: roundTrip, Return: true, Results: 2}}},
 		},

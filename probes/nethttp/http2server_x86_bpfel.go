@@ -85,7 +85,8 @@ type http2serverPoints struct {
 		Addr    uint64
 		Branch  uint8
 		Cc      uint8
-		Pad     [6]uint8
+		Behind  uint8
+		Pad     [5]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32

@@ -187,12 +187,6 @@ static __always_inline void withdraw(struct span_key *key, struct http_call *c)
 		__sync_fetch_and_add(&owner->users, -1);
 }
 
-// depth_of is how much of the goroutine's stack is in use: it stays the same when the stack is moved.
-static __always_inline __u64 depth_of(struct pt_regs *ctx)
-{
-	return read_u64(GO_G(ctx) + g_stack_hi) - REG_SP(ctx);
-}
-
 // within says whether the call at hand is made by one that is traced already, by another package's probe. What is left of a call
 // that panicked lies no less deep.
 static __always_inline bool within(struct http_call *c, __u64 depth)
