@@ -91,4 +91,3 @@ func (r *Runtime) forgetSteering(target uint32) error {
 	}
 	return errors.Join(remove(r.shared.Steerings, gone), remove(r.shared.Draining, []uint32{target}))
 }
-

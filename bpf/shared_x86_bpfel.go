@@ -29,13 +29,15 @@ type sharedAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
 		}
 		Head sharedSpanHead
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type sharedBranch uint32
@@ -206,12 +208,13 @@ type sharedSpanKey struct {
 
 type sharedSteerPieces struct {
 	_     structs.HostLayout
-	Texts [14]struct {
+	Texts [15]struct {
 		_  structs.HostLayout
 		N  uint64
 		At [8]uint64
 	}
-	Hex [256]uint64
+	Hex  [256]uint64
+	Byte [256]uint64
 }
 
 type sharedSteerState uint32
@@ -225,35 +228,40 @@ const (
 type sharedSteerText uint32
 
 const (
-	sharedSteerTextTEXT_LINE_NAME  sharedSteerText = 0
-	sharedSteerTextTEXT_FIELD_NAME sharedSteerText = 1
-	sharedSteerTextTEXT_VERSION    sharedSteerText = 2
-	sharedSteerTextTEXT_DASH       sharedSteerText = 3
-	sharedSteerTextTEXT_LINE_END   sharedSteerText = 4
-	sharedSteerTextTEXT_FIELD_END  sharedSteerText = 8
-	sharedSteerTextTEXT_STATE_LINE sharedSteerText = 12
-	sharedSteerTextTEXT_END        sharedSteerText = 13
-	sharedSteerTextTEXT_COUNT      sharedSteerText = 14
+	sharedSteerTextTEXT_LINE_NAME   sharedSteerText = 0
+	sharedSteerTextTEXT_FIELD_NAME  sharedSteerText = 1
+	sharedSteerTextTEXT_VERSION     sharedSteerText = 2
+	sharedSteerTextTEXT_DASH        sharedSteerText = 3
+	sharedSteerTextTEXT_LINE_END    sharedSteerText = 4
+	sharedSteerTextTEXT_FIELD_END   sharedSteerText = 8
+	sharedSteerTextTEXT_STATE_LINE  sharedSteerText = 12
+	sharedSteerTextTEXT_STATE_FIELD sharedSteerText = 13
+	sharedSteerTextTEXT_END         sharedSteerText = 14
+	sharedSteerTextTEXT_COUNT       sharedSteerText = 15
 )
 
 type sharedSteering struct {
-	_      structs.HostLayout
-	State  uint32
-	Rerun  uint32
-	Since  uint64
-	Depth  uint64
-	Call   uint64
-	Ret    uint64
-	Back   uint64
-	Owner  uint64
-	Header uint64
-	Args   [4]uint64
-	Next   uint32
-	Count  uint32
-	Length uint32
-	Pos    uint32
-	Pieces [64]uint64
-	Text   [128]uint8
+	_           structs.HostLayout
+	State       uint32
+	Rerun       uint32
+	Since       uint64
+	Depth       uint64
+	Call        uint64
+	Ret         uint64
+	Back        uint64
+	Owner       uint64
+	Header      uint64
+	Args        [4]uint64
+	Next        uint32
+	Count       uint32
+	Length      uint32
+	Pos         uint32
+	StateAt     uint32
+	StateLength uint32
+	IdAt        uint32
+	IdEnd       uint32
+	Pieces      [64]uint64
+	Text        [128]uint8
 }
 
 type sharedWriteStep uint32

@@ -48,17 +48,16 @@ const WriteSteps = uint32(sharedWriteStepWRITE_STEPS) - 1
 
 // Texts that trace context is joined of, as places in Pieces.Texts. Of the ends there is one for each value of the flags, 0 to 3.
 const (
-	TextLineName  = int(sharedSteerTextTEXT_LINE_NAME)
-	TextFieldName = int(sharedSteerTextTEXT_FIELD_NAME)
-	TextVersion   = int(sharedSteerTextTEXT_VERSION)
-	TextDash      = int(sharedSteerTextTEXT_DASH)
-	TextLineEnd   = int(sharedSteerTextTEXT_LINE_END)
-	TextFieldEnd  = int(sharedSteerTextTEXT_FIELD_END)
-	TextStateLine = int(sharedSteerTextTEXT_STATE_LINE)
-	TextEnd       = int(sharedSteerTextTEXT_END)
-	TextCount     = int(sharedSteerTextTEXT_COUNT)
-
-	PieceAddressBits = int(sharedPieceFormPIECE_ADDR_BITS)
+	TextLineName   = int(sharedSteerTextTEXT_LINE_NAME)
+	TextFieldName  = int(sharedSteerTextTEXT_FIELD_NAME)
+	TextVersion    = int(sharedSteerTextTEXT_VERSION)
+	TextDash       = int(sharedSteerTextTEXT_DASH)
+	TextLineEnd    = int(sharedSteerTextTEXT_LINE_END)
+	TextFieldEnd   = int(sharedSteerTextTEXT_FIELD_END)
+	TextStateLine  = int(sharedSteerTextTEXT_STATE_LINE)
+	TextStateField = int(sharedSteerTextTEXT_STATE_FIELD)
+	TextEnd        = int(sharedSteerTextTEXT_END)
+	TextCount      = int(sharedSteerTextTEXT_COUNT)
 )
 
 const operationIdle = uint32(sharedOperationStateOPERATION_IDLE)
@@ -68,6 +67,15 @@ const ContextPathEnd = int32(sharedContextLimitsCONTEXT_PATH_END)
 
 // Absent is the offset of a field that a binary does not have.
 const Absent = int64(-1)
+
+// PackPiece is the form of a piece of read-only memory in Pieces: its link-time address and its length in bytes. UnpackPiece is its
+// inverse.
+func PackPiece(addr, size uint64) uint64 { return addr | size<<sharedPieceFormPIECE_ADDR_BITS }
+
+// UnpackPiece returns a piece's link-time address and its length in bytes.
+func UnpackPiece(packed uint64) (addr, size uint64) {
+	return packed & (1<<sharedPieceFormPIECE_ADDR_BITS - 1), packed >> sharedPieceFormPIECE_ADDR_BITS
+}
 
 // Losses counts, since the start of the agent, what the kernel side did not deliver whole.
 type Losses struct {

@@ -13,6 +13,7 @@
 #define STEER_TEXT 128 // bytes, a power of two
 #define TEXT_PIECES 8
 #define PIECE_MAX 64 // bytes that are compared at once
+#define STEER_NOWHERE (~0U)
 
 // What the pieces are of. HTTP/1 has lines, HTTP/2 fields: literals without indexing
 // (https://www.rfc-editor.org/rfc/rfc7541#section-6.2.2).
@@ -24,6 +25,7 @@ enum steer_text {
 	TEXT_LINE_END, // "-00\r\n", and so for each value of the flags
 	TEXT_FIELD_END = TEXT_LINE_END + 4, // "-00"
 	TEXT_STATE_LINE = TEXT_FIELD_END + 4, // "Tracestate: "
+	TEXT_STATE_FIELD, // "\x00\x0atracestate"
 	TEXT_END, // "\r\n"
 	TEXT_COUNT,
 };
@@ -40,6 +42,7 @@ struct text_pieces {
 struct steer_pieces {
 	struct text_pieces texts[TEXT_COUNT];
 	__u64 hex[256]; // two digits each
+	__u64 byte[256]; // one byte each
 };
 
 volatile const struct steer_pieces pieces;
@@ -63,6 +66,8 @@ struct steering {
 	__u32 next, count; // pieces
 	__u32 length; // of the text
 	__u32 pos; // in the text
+	__u32 state_at, state_length; // before which piece the incoming request's tracestate goes
+	__u32 id_at, id_end; // from which piece to which its trace ID may stand for them
 	__u64 pieces[STEER_PIECES];
 	__u8 text[STEER_TEXT];
 };

@@ -65,6 +65,7 @@ type Agent struct {
 	host     string
 	boot     time.Time
 	nextID   uint32
+	faults   uint64 // bpf.Losses.WriteFault, when last looked at
 }
 
 // New prepares an agent; nothing is attached yet. The caller must call Run or Close.
@@ -165,6 +166,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			err = a.drain()
 		case <-trials.C:
 			a.programs.tryAll(a.cfg.Log)
+			a.touchAgain()
 		}
 		if err != nil {
 			return errors.Join(err, a.Close())
@@ -197,6 +199,7 @@ func (a *Agent) scan() error {
 			return err
 		}
 	}
+	a.touchNew()
 	a.targets.sweep(a.finish)
 	return nil
 }

@@ -32,6 +32,7 @@ type target struct {
 	attachments []bpf.Attachment
 	attached    int // programs
 	missing     int
+	touched     bool      // its pages that steering needs are present
 	gone        time.Time // zero while the process runs; written under targets.mu
 }
 

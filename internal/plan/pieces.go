@@ -20,6 +20,7 @@ func steerTexts() []string {
 		texts[bpf.TextFieldEnd+flags] = fmt.Sprintf("-%02x", flags)
 	}
 	texts[bpf.TextStateLine] = "Tracestate: "
+	texts[bpf.TextStateField] = "\x00\x0atracestate"
 	texts[bpf.TextEnd] = "\r\n"
 	return texts
 }
@@ -31,6 +32,9 @@ func pieces(b *process.Binary) (bpf.Pieces, error) {
 	for i := range out.Hex {
 		texts = append(texts, fmt.Sprintf("%02x", i))
 	}
+	for i := range out.Byte {
+		texts = append(texts, string([]byte{byte(i)}))
+	}
 	found := b.Pieces(texts...)
 	for i, list := range found[:len(out.Texts)] {
 		if len(list) == 0 || len(list) > len(out.Texts[i].At) {
@@ -41,14 +45,25 @@ func pieces(b *process.Binary) (bpf.Pieces, error) {
 			out.Texts[i].At[k] = pack(p)
 		}
 	}
-	for i, list := range found[len(out.Texts):] {
-		if len(list) != 1 {
-			return bpf.Pieces{}, errors.New("the program's read-only memory does not have all pairs of hexadecimal digits")
-		}
-		out.Hex[i] = pack(list[0])
+	found = found[len(out.Texts):]
+	if err := single(out.Hex[:], found); err != nil {
+		return bpf.Pieces{}, err
+	}
+	if err := single(out.Byte[:], found[len(out.Hex):]); err != nil {
+		return bpf.Pieces{}, err
 	}
 	return out, nil
 }
 
-// pack is the form of a piece that the kernel side knows.
-func pack(p process.Piece) uint64 { return p.Addr | uint64(p.Len)<<bpf.PieceAddressBits }
+// single fills out with texts that are of one piece each.
+func single(out []uint64, found [][]process.Piece) error {
+	for i := range out {
+		if len(found[i]) != 1 {
+			return errors.New("the program's read-only memory does not have all bytes and all pairs of hexadecimal digits")
+		}
+		out[i] = pack(found[i][0])
+	}
+	return nil
+}
+
+func pack(p process.Piece) uint64 { return bpf.PackPiece(p.Addr, uint64(p.Len)) }

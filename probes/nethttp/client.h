@@ -34,7 +34,9 @@ struct http_call {
 		__u64 header; // under which the call is in calls_by_header; 0: nothing is to be written into its request
 		__u64 depth; // of the stack where it was called, bytes
 		__u64 writer; // goroutine that has written trace context into its HTTP/2 stream
-		struct go_string traceparent; // that the request carries already
+		__u64 served; // goroutine of the request that the call is a part of, 0: of none that is known
+		__u64 served_begun; // its number
+		struct go_string traceparent, tracestate; // of the header that was walked last: first of what the request carries already
 		struct trace_parent parent;
 		struct map_walk walk; // of its header
 	} work;

@@ -29,6 +29,8 @@ type clientAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
@@ -47,7 +49,7 @@ type clientAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type clientContextKey struct {
@@ -192,32 +194,37 @@ type clientSpanText struct {
 
 type clientSteerPieces struct {
 	_     structs.HostLayout
-	Texts [14]struct {
+	Texts [15]struct {
 		_  structs.HostLayout
 		N  uint64
 		At [8]uint64
 	}
-	Hex [256]uint64
+	Hex  [256]uint64
+	Byte [256]uint64
 }
 
 type clientSteering struct {
-	_      structs.HostLayout
-	State  uint32
-	Rerun  uint32
-	Since  uint64
-	Depth  uint64
-	Call   uint64
-	Ret    uint64
-	Back   uint64
-	Owner  uint64
-	Header uint64
-	Args   [4]uint64
-	Next   uint32
-	Count  uint32
-	Length uint32
-	Pos    uint32
-	Pieces [64]uint64
-	Text   [128]uint8
+	_           structs.HostLayout
+	State       uint32
+	Rerun       uint32
+	Since       uint64
+	Depth       uint64
+	Call        uint64
+	Ret         uint64
+	Back        uint64
+	Owner       uint64
+	Header      uint64
+	Args        [4]uint64
+	Next        uint32
+	Count       uint32
+	Length      uint32
+	Pos         uint32
+	StateAt     uint32
+	StateLength uint32
+	IdAt        uint32
+	IdEnd       uint32
+	Pieces      [64]uint64
+	Text        [128]uint8
 }
 
 // Names of all BPF objects in the ELF.

@@ -3,10 +3,11 @@
 // (https://github.com/golang/go/blob/go1.26.0/src/net/http/request.go); it is made to write the lines by the same call before.
 #pragma once
 
-#include "client.h"
-#include "steer.h"
+#include "carried.h"
 
 #define LINE_NAME 13 // "Traceparent: "
+#define STATE_LINE 12 // "Tracestate: "
+#define STATE_TEXT (STATE_LINE + 2)
 #define LINE_LENGTH (LINE_NAME + TRACEPARENT_LEN + 2)
 
 volatile const struct addr_set bufio_writer_itabs;
@@ -48,7 +49,7 @@ __noinline int compose_lines(__u32 target, __u64 goroutine, __u64 bias)
 {
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct steering *s = find_steering(&key);
-	const __u8 name[LINE_NAME + 1] = "Traceparent: ";
+	const __u8 name[LINE_NAME + 1] = "Traceparent: ", state[STATE_TEXT + 1] = "Tracestate: \r\n";
 	struct http_call *c;
 
 	if (!s)
@@ -57,15 +58,28 @@ __noinline int compose_lines(__u32 target, __u64 goroutine, __u64 bias)
 	c = find_call(&owner);
 	if (!c || c->work.header != s->header)
 		return 0;
-	__builtin_memcpy(s->text, name, LINE_NAME);
-	format_traceparent(s->text + LINE_NAME, &c->event.head);
-	s->text[LINE_LENGTH - 2] = '\r';
-	s->text[LINE_LENGTH - 1] = '\n';
-	s->length = LINE_LENGTH;
+	s->state_at = STEER_NOWHERE;
+	__u8 *text = s->text;
+	if (carried_state(target, s->owner)) {
+		__builtin_memcpy(text, state, STATE_TEXT);
+		text += STATE_TEXT;
+		s->length = STATE_TEXT;
+		s->state_length = c->slot.trace_state_len;
+		add_text(s, TEXT_STATE_LINE, bias);
+		s->state_at = s->count;
+		add_text(s, TEXT_END, bias);
+	}
+	__builtin_memcpy(text, name, LINE_NAME);
+	format_traceparent(text + LINE_NAME, &c->event.head);
+	text[LINE_LENGTH - 2] = '\r';
+	text[LINE_LENGTH - 1] = '\n';
+	s->length += LINE_LENGTH;
 	add_text(s, TEXT_LINE_NAME, bias);
+	s->id_at = s->count;
 	add_text(s, TEXT_VERSION, bias);
 	add_hex(s, c->event.head.trace_id, sizeof(c->event.head.trace_id), bias);
 	add_text(s, TEXT_DASH, bias);
+	s->id_end = s->count;
 	add_hex(s, c->event.head.span_id, sizeof(c->event.head.span_id), bias);
 	add_text(s, TEXT_LINE_END + (c->event.head.trace_flags & 3), bias);
 	if (all_hold(&key, s))
@@ -108,7 +122,7 @@ static __always_inline void begin_lines(struct pt_regs *ctx, const volatile stru
 	s->call = REG_IP(ctx);
 	s->back = bias + steer_end_return_points.at[0].addr;
 	s->ret = s->back - steer_end_return_points.at[0].behind;
-	if (!compose_lines(key.target, key.goroutine, bias) || !may_begin(s, key.target) || !take_piece(s, &piece)) {
+	if (!compose_lines(key.target, key.goroutine, bias) || !may_begin(s, key.target) || !next_piece(&key, s, &piece)) {
 		stop_steering(&key);
 		return;
 	}
@@ -131,7 +145,7 @@ static __always_inline void continue_lines(struct pt_regs *ctx, const volatile s
 		stop_steering(&key);
 		return;
 	}
-	bool last = !take_piece(s, &piece);
+	bool last = !next_piece(&key, s, &piece);
 	if (last) {
 		piece.ptr = s->args[2];
 		piece.len = s->args[3];

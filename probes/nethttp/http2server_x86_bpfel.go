@@ -29,6 +29,8 @@ type http2serverAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
@@ -47,7 +49,7 @@ type http2serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type http2serverContextKey struct {
@@ -157,6 +159,8 @@ const (
 	http2serverVarRoutesSpare            = "routes_spare"
 	http2serverVarRuntimeG_goid          = "runtime_g_goid"
 	http2serverVarSampler                = "sampler"
+	http2serverVarServerRequestHeader    = "server_request_header"
+	http2serverVarStateReq               = "state_req"
 	http2serverVarStateStatus            = "state_status"
 	http2serverVarStateWroteBytes        = "state_wrote_bytes"
 	http2serverVarStateWroteHeader       = "state_wrote_header"
@@ -262,6 +266,8 @@ type http2serverVariableSpecs struct {
 	RoutesSpare            *ebpf.VariableSpec `ebpf:"routes_spare"`
 	RuntimeG_goid          *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
 	Sampler                *ebpf.VariableSpec `ebpf:"sampler"`
+	ServerRequestHeader    *ebpf.VariableSpec `ebpf:"server_request_header"`
+	StateReq               *ebpf.VariableSpec `ebpf:"state_req"`
 	StateStatus            *ebpf.VariableSpec `ebpf:"state_status"`
 	StateWroteBytes        *ebpf.VariableSpec `ebpf:"state_wrote_bytes"`
 	StateWroteHeader       *ebpf.VariableSpec `ebpf:"state_wrote_header"`
@@ -348,6 +354,8 @@ type http2serverVariables struct {
 	RoutesSpare            *ebpf.Variable `ebpf:"routes_spare"`
 	RuntimeG_goid          *ebpf.Variable `ebpf:"runtime_g_goid"`
 	Sampler                *ebpf.Variable `ebpf:"sampler"`
+	ServerRequestHeader    *ebpf.Variable `ebpf:"server_request_header"`
+	StateReq               *ebpf.Variable `ebpf:"state_req"`
 	StateStatus            *ebpf.Variable `ebpf:"state_status"`
 	StateWroteBytes        *ebpf.Variable `ebpf:"state_wrote_bytes"`
 	StateWroteHeader       *ebpf.Variable `ebpf:"state_wrote_header"`

@@ -29,6 +29,8 @@ type serverAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
@@ -47,7 +49,7 @@ type serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type serverContextKey struct {
@@ -240,6 +242,8 @@ const (
 	serverVarServeHttpPoints       = "serve_http_points"
 	serverVarServeHttpReturnPoints = "serve_http_return_points"
 	serverVarServeUnwindPoints     = "serve_unwind_points"
+	serverVarServerRequestHeader   = "server_request_header"
+	serverVarStateReq              = "state_req"
 	serverVarStateStatus           = "state_status"
 	serverVarStateWroteBytes       = "state_wrote_bytes"
 	serverVarStateWroteHeader      = "state_wrote_header"
@@ -359,6 +363,8 @@ type serverVariableSpecs struct {
 	ServeHttpPoints       *ebpf.VariableSpec `ebpf:"serve_http_points"`
 	ServeHttpReturnPoints *ebpf.VariableSpec `ebpf:"serve_http_return_points"`
 	ServeUnwindPoints     *ebpf.VariableSpec `ebpf:"serve_unwind_points"`
+	ServerRequestHeader   *ebpf.VariableSpec `ebpf:"server_request_header"`
+	StateReq              *ebpf.VariableSpec `ebpf:"state_req"`
 	StateStatus           *ebpf.VariableSpec `ebpf:"state_status"`
 	StateWroteBytes       *ebpf.VariableSpec `ebpf:"state_wrote_bytes"`
 	StateWroteHeader      *ebpf.VariableSpec `ebpf:"state_wrote_header"`
@@ -456,6 +462,8 @@ type serverVariables struct {
 	ServeHttpPoints       *ebpf.Variable `ebpf:"serve_http_points"`
 	ServeHttpReturnPoints *ebpf.Variable `ebpf:"serve_http_return_points"`
 	ServeUnwindPoints     *ebpf.Variable `ebpf:"serve_unwind_points"`
+	ServerRequestHeader   *ebpf.Variable `ebpf:"server_request_header"`
+	StateReq              *ebpf.Variable `ebpf:"state_req"`
 	StateStatus           *ebpf.Variable `ebpf:"state_status"`
 	StateWroteBytes       *ebpf.Variable `ebpf:"state_wrote_bytes"`
 	StateWroteHeader      *ebpf.Variable `ebpf:"state_wrote_header"`

@@ -16,7 +16,7 @@ import (
 // TestInjectHTTP2: the fields of a request are those that it has without the agent, and the context of its CLIENT span. Only a field
 // block whose last frame has no room goes without, which is counted.
 func TestInjectHTTP2(t *testing.T) {
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	ways := []struct {
 		how         string
 		least, most int // requests that carry nothing

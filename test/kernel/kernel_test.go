@@ -36,6 +36,7 @@ func (m machine) String() string {
 func machines() []machine {
 	return []machine{
 		{series: "7.2", arch: "amd64", endToEnd: true},
+		{series: "7.2", arch: "amd64", cmdline: "lockdown=integrity", endToEnd: true},
 		{series: "5.10", arch: "amd64", endToEnd: true},
 		{series: "6.1", arch: "amd64", endToEnd: true},
 		{series: "6.12", arch: "arm64"},
