@@ -252,6 +252,9 @@ type sharedSteering struct {
 	Owner       uint64
 	Header      uint64
 	Args        [4]uint64
+	Results     [5]uint64
+	Content     uint32
+	Pad         uint32
 	Next        uint32
 	Count       uint32
 	Length      uint32

@@ -63,6 +63,8 @@ struct steering {
 	__u64 owner; // goroutine whose call the header belongs to
 	__u64 header; // the map that the call was announced with
 	__u64 args[4]; // of the target's own call
+	__u64 results[5]; // of a call that was followed up by others
+	__u32 content, pad; // those are a buffer's content, which may move
 	__u32 next, count; // pieces
 	__u32 length; // of the text
 	__u32 pos; // in the text
@@ -115,7 +117,10 @@ static __always_inline struct steering *new_steering(struct span_key *key)
 		count_loss(LOSS_INJECT_NO_ROOM);
 		return NULL;
 	}
-	return find_steering(key);
+	s = find_steering(key);
+	if (s)
+		s->state_at = STEER_NOWHERE;
+	return s;
 }
 
 // may_begin makes a header count as begun, unless the target is being let go: user space says so first, waits a moment, and

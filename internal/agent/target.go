@@ -157,6 +157,10 @@ func (a *Agent) attachAll(p process.Process, path string, log *zap.Logger) {
 	for i := range b.probes {
 		a.attachProbe(t, &b.probes[i], log)
 	}
+	if path == a.fs.ExePath(p.PID) {
+		t.touched = true
+		a.touch(t)
+	}
 	a.targets.put(t) // its first events may wait already, but nobody reads them before we are done
 	if !a.fs.Same(p) {
 		a.release(p)

@@ -41,5 +41,16 @@ var injection = sync.OnceValue(func() error {
 	return errors.Join(cannot, err)
 })
 
+// RequireRegisterWrites skips a test of steering: without root, and where this kernel's uprobes may not write registers.
+func RequireRegisterWrites(t testing.TB) {
+	t.Helper()
+	RequireRoot(t)
+	if err := registerWrites(); err != nil {
+		t.Skipf("needs uprobes that write registers (make test-kernel runs it in a virtual machine): %v", err)
+	}
+}
+
+var registerWrites = sync.OnceValue(func() error { return bpf.Probe().RegisterWrites() })
+
 // userWrites asks the kernel once per test process.
 var userWrites = sync.OnceValue(func() error { return bpf.Probe().UserWrites() })

@@ -4,12 +4,13 @@
 
 #include "http1steer.h"
 #include "http1write.h"
-#include "http2write.h"
+#include "http2steer.h"
 #include "roundtrip.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 volatile const struct points round_trip_points, round_trip_return_points, write_header_points, stream_points, write_frame_points;
+volatile const struct points steer_fields_points, steer_fields_return_points;
 volatile const struct points steer_header_points, steer_end_points;
 
 // func (t *Transport) roundTrip(req *Request) (*Response, error)
@@ -113,5 +114,25 @@ int write_frame(struct pt_regs *ctx)
 
 	if (p)
 		inject_frame(ctx, p);
+	return 0;
+}
+
+// func (cs *http2clientStream) encodeAndWriteHeaders(req *http.Request) error
+SEC("uprobe/steer_fields")
+int steer_fields(struct pt_regs *ctx)
+{
+	if (find_point(ctx, &steer_fields_points))
+		note_stream(ctx);
+	return 0;
+}
+
+// Where its call that encodes the fields has come back.
+SEC("uprobe/steer_fields_return")
+int steer_fields_return(struct pt_regs *ctx)
+{
+	const volatile struct point *p = find_point(ctx, &steer_fields_return_points);
+
+	if (p)
+		continue_fields(ctx, p);
 	return 0;
 }

@@ -50,15 +50,10 @@ __noinline int compose_lines(__u32 target, __u64 goroutine, __u64 bias)
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct steering *s = find_steering(&key);
 	const __u8 name[LINE_NAME + 1] = "Traceparent: ", state[STATE_TEXT + 1] = "Tracestate: \r\n";
-	struct http_call *c;
+	struct http_call *c = s ? owner_of(s, target) : NULL;
 
-	if (!s)
+	if (!c)
 		return 0;
-	struct span_key owner = { .target = target, .role = ROLE_CLIENT, .goroutine = s->owner };
-	c = find_call(&owner);
-	if (!c || c->work.header != s->header)
-		return 0;
-	s->state_at = STEER_NOWHERE;
 	__u8 *text = s->text;
 	if (carried_state(target, s->owner)) {
 		__builtin_memcpy(text, state, STATE_TEXT);
@@ -74,14 +69,7 @@ __noinline int compose_lines(__u32 target, __u64 goroutine, __u64 bias)
 	text[LINE_LENGTH - 2] = '\r';
 	text[LINE_LENGTH - 1] = '\n';
 	s->length += LINE_LENGTH;
-	add_text(s, TEXT_LINE_NAME, bias);
-	s->id_at = s->count;
-	add_text(s, TEXT_VERSION, bias);
-	add_hex(s, c->event.head.trace_id, sizeof(c->event.head.trace_id), bias);
-	add_text(s, TEXT_DASH, bias);
-	s->id_end = s->count;
-	add_hex(s, c->event.head.span_id, sizeof(c->event.head.span_id), bias);
-	add_text(s, TEXT_LINE_END + (c->event.head.trace_flags & 3), bias);
+	add_parent(s, c, TEXT_LINE_NAME, TEXT_LINE_END, bias);
 	if (all_hold(&key, s))
 		return 1;
 	count_loss(LOSS_INJECT_FAULT);
