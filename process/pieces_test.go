@@ -1,6 +1,7 @@
 package process
 
 import (
+	"os/exec"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,14 +62,14 @@ func TestTouch(t *testing.T) {
 	testenv.RequireRoot(t)
 	path := testenv.Build(t, testenv.BuildSpec{Dir: "testdata/server", Go: "1.26.8", PIE: true})
 	b := openBinary(t, path)
-	target := testenv.StartTarget(t, path, nil)
+	pid := start(t, exec.Command(path))
 	main := b.Functions("main.main")["main.main"][0].Addr
 	fs := NewFS("/proc")
-	if err := fs.Touch(target.PID, b.EntryPoint(), []uint64{main, main + 8, b.EntryPoint()}); err != nil {
+	if err := fs.Touch(pid, b.EntryPoint(), []uint64{main, main + 8, b.EntryPoint()}); err != nil {
 		t.Error(err)
 	}
 	for name, err := range map[string]error{
-		"no memory":  fs.Touch(target.PID, b.EntryPoint(), []uint64{1 << 45}),
+		"no memory":  fs.Touch(pid, b.EntryPoint(), []uint64{1 << 45}),
 		"no process": fs.Touch(1<<22+1, 0, []uint64{main}),
 	} {
 		if err == nil {
