@@ -12,15 +12,17 @@ import (
 
 // Options of the kernel side.
 type Options struct {
-	RingBytes    int    // size of the ring buffer; rounded up to a power of two and a page
-	InFlight     int    // operations that can be under way at once
-	UprobeMulti  bool   // the kernel has it and filters by process
-	AttachCookie bool   // the kernel has it for uprobes
-	Inject       bool   // programs may bring trace context into the target's requests
-	Steer        bool   // they may do so by registers
-	FailWrite    uint32 // 1 to WriteSteps: this write of each injection fails, for tests
-	Verified     bool   // ask the verifier what each program costs it: for Programs.Verified
-	Sampling     Sampling
+	RingBytes    int  // size of the ring buffer; rounded up to a power of two and a page
+	InFlight     int  // operations that can be under way at once
+	UprobeMulti  bool // the kernel has it and filters by process
+	AttachCookie bool // the kernel has it for uprobes
+	Inject       bool // programs may bring trace context into the target's requests
+	Steer        bool // they may do so by registers
+	// RegisterWrites: the kernel has them. Programs then carry out the RET that they sit on.
+	RegisterWrites bool
+	FailWrite      uint32 // 1 to WriteSteps: this write of each injection fails, for tests
+	Verified       bool   // ask the verifier what each program costs it: for Programs.Verified
+	Sampling       Sampling
 }
 
 // Runtime holds what all programs share: the ring buffer and the counters.
@@ -108,6 +110,9 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 		sharedVarHasAttachCookie: boolean(r.opts.AttachCookie),
 		sharedVarIdleMax:         uint64(r.opts.InFlight / 4),
 		sharedVarSampler:         r.opts.Sampling,
+	}
+	if _, ok := spec.Variables[sharedVarMayWriteRegisters]; ok {
+		shared[sharedVarMayWriteRegisters] = boolean(r.opts.RegisterWrites)
 	}
 	if _, ok := spec.Variables[sharedVarInjectEnabled]; ok {
 		shared[sharedVarInjectEnabled] = boolean(r.opts.Inject)

@@ -159,7 +159,8 @@ type sharedPoints struct {
 		Branch  uint8
 		Cc      uint8
 		Behind  uint8
-		Pad     [5]uint8
+		Ret     uint8
+		Pad     [4]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -309,6 +310,7 @@ const (
 	sharedVarIdleMax              = "idle_max"
 	sharedVarInjectEnabled        = "inject_enabled"
 	sharedVarKnownContexts        = "known_contexts"
+	sharedVarMayWriteRegisters    = "may_write_registers"
 	sharedVarPanicArg             = "panic_arg"
 	sharedVarPanicGoexit          = "panic_goexit"
 	sharedVarPieces               = "pieces"
@@ -415,6 +417,7 @@ type sharedVariableSpecs struct {
 	IdleMax              *ebpf.VariableSpec `ebpf:"idle_max"`
 	InjectEnabled        *ebpf.VariableSpec `ebpf:"inject_enabled"`
 	KnownContexts        *ebpf.VariableSpec `ebpf:"known_contexts"`
+	MayWriteRegisters    *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	PanicArg             *ebpf.VariableSpec `ebpf:"panic_arg"`
 	PanicGoexit          *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	Pieces               *ebpf.VariableSpec `ebpf:"pieces"`
@@ -508,6 +511,7 @@ type sharedVariables struct {
 	IdleMax              *ebpf.Variable `ebpf:"idle_max"`
 	InjectEnabled        *ebpf.Variable `ebpf:"inject_enabled"`
 	KnownContexts        *ebpf.Variable `ebpf:"known_contexts"`
+	MayWriteRegisters    *ebpf.Variable `ebpf:"may_write_registers"`
 	PanicArg             *ebpf.Variable `ebpf:"panic_arg"`
 	PanicGoexit          *ebpf.Variable `ebpf:"panic_goexit"`
 	Pieces               *ebpf.Variable `ebpf:"pieces"`

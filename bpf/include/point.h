@@ -20,7 +20,8 @@ struct point {
 	__u64 addr; // link-time address
 	__u8 branch, cc; // counts only if the branch at addr goes this way
 	__u8 behind; // how far behind the call's return it is
-	__u8 pad[5];
+	__u8 ret; // the instruction is a RET, which the kernel would have to single-step
+	__u8 pad[4];
 	struct location results[MAX_RESULTS];
 };
 
@@ -74,4 +75,14 @@ static __always_inline __u64 result_word(struct pt_regs *ctx, const volatile str
 	if (l->place == PLACE_STACK)
 		bpf_probe_read_user(&v, sizeof(v), (void *)(REG_SP(ctx) + l->off));
 	return v;
+}
+
+volatile const __u8 may_write_registers; // the kernel lets programs do so
+
+// carry_out does the RET that the program has stopped at, if it is one: the kernel skips it then. Last in a program; p is NULL if the
+// stop does not count. Another agent's program may have done it a moment ago.
+static __always_inline void carry_out(struct pt_regs *ctx, const volatile struct point *p)
+{
+	if (may_write_registers && p && p->ret && !((REG_IP(ctx) ^ p->addr) & 0xfff))
+		return_from(ctx);
 }

@@ -54,6 +54,17 @@ static __always_inline bool may_call(struct pt_regs *ctx, __u64 low, __u64 high)
 	return !bpf_probe_read_user(&to, sizeof(to), (void *)(REG_SP(ctx) - 8)) && to >= low && to <= high;
 }
 
+// return_from does a RET.
+static __always_inline void return_from(struct pt_regs *ctx)
+{
+	__u64 to;
+
+	if (bpf_probe_read_user(&to, sizeof(to), (void *)REG_SP(ctx)))
+		return;
+	SET_IP(ctx, to);
+	STORE_REG(ctx, sp, REG_SP(ctx) + 8);
+}
+
 // make_call enters the function that begins at fn. may_call said yes.
 static __always_inline void make_call(struct pt_regs *ctx, __u64 fn, __u64 back)
 {
@@ -130,6 +141,12 @@ struct pt_regs {
 static __always_inline bool may_call(struct pt_regs *ctx, __u64 low, __u64 high)
 {
 	return true;
+}
+
+// return_from does a RET.
+static __always_inline void return_from(struct pt_regs *ctx)
+{
+	SET_IP(ctx, ctx->regs[30]);
 }
 
 // make_call enters the function that begins at fn and comes back to back.

@@ -38,7 +38,7 @@ type Config struct {
 }
 
 // Kernel is what the agent must know of it.
-type Kernel struct{ UprobeMulti, AttachCookie bool }
+type Kernel struct{ UprobeMulti, AttachCookie, RegisterWrites bool }
 
 const (
 	drainInterval = 50 * time.Millisecond // between reads of the ring buffer
@@ -96,14 +96,15 @@ func New(cfg Config) (_ *Agent, err error) {
 	}()
 	a.metrics = newMetrics(a)
 	if a.runtime, err = bpf.Open(bpf.Options{
-		RingBytes:    ringBytes,
-		InFlight:     cfg.Operations,
-		UprobeMulti:  cfg.Kernel.UprobeMulti,
-		AttachCookie: cfg.Kernel.AttachCookie,
-		Inject:       cfg.Inject.Any(),
-		Steer:        cfg.Inject.Steer,
-		FailWrite:    cfg.FailWrite,
-		Sampling:     sampling(cfg.Sampler),
+		RingBytes:      ringBytes,
+		InFlight:       cfg.Operations,
+		UprobeMulti:    cfg.Kernel.UprobeMulti,
+		AttachCookie:   cfg.Kernel.AttachCookie,
+		Inject:         cfg.Inject.Any(),
+		Steer:          cfg.Inject.Steer,
+		RegisterWrites: cfg.Kernel.RegisterWrites,
+		FailWrite:      cfg.FailWrite,
+		Sampling:       sampling(cfg.Sampler),
 	}); err != nil {
 		return nil, err
 	}

@@ -314,6 +314,9 @@ func constantOf(points []Point) bpf.Points {
 	for i, p := range points {
 		at := &c.At[i]
 		at.Addr, at.Cc = p.Addr, p.CC
+		if p.Cost == process.Stepped && p.Asm == "RET" {
+			at.Ret = 1
+		}
 		if p.Return != 0 {
 			at.Behind = uint8(p.Addr - p.Return) // a few instructions
 		}

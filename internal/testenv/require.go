@@ -50,6 +50,9 @@ func RequireRegisterWrites(t testing.TB) {
 	}
 }
 
+// Steers says whether an agent steers on this kernel unless it is told otherwise.
+func Steers() bool { return registerWrites() == nil }
+
 var registerWrites = sync.OnceValue(func() error { return bpf.Probe().RegisterWrites() })
 
 // userWrites asks the kernel once per test process.

@@ -32,6 +32,7 @@ int round_trip_return(struct pt_regs *ctx)
 
 	if (p)
 		end_call(ctx, p);
+	carry_out(ctx, p);
 	return 0;
 }
 

@@ -161,7 +161,8 @@ type clientPoints struct {
 		Branch  uint8
 		Cc      uint8
 		Behind  uint8
-		Pad     [5]uint8
+		Ret     uint8
+		Pad     [4]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -279,6 +280,7 @@ const (
 	clientVarInjectEnabled           = "inject_enabled"
 	clientVarIoWriteString           = "io_write_string"
 	clientVarKnownContexts           = "known_contexts"
+	clientVarMayWriteRegisters       = "may_write_registers"
 	clientVarPieces                  = "pieces"
 	clientVarProbeIndex              = "probe_index"
 	clientVarRequestCtx              = "request_ctx"
@@ -417,6 +419,7 @@ type clientVariableSpecs struct {
 	InjectEnabled           *ebpf.VariableSpec `ebpf:"inject_enabled"`
 	IoWriteString           *ebpf.VariableSpec `ebpf:"io_write_string"`
 	KnownContexts           *ebpf.VariableSpec `ebpf:"known_contexts"`
+	MayWriteRegisters       *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	Pieces                  *ebpf.VariableSpec `ebpf:"pieces"`
 	ProbeIndex              *ebpf.VariableSpec `ebpf:"probe_index"`
 	RequestCtx              *ebpf.VariableSpec `ebpf:"request_ctx"`
@@ -533,6 +536,7 @@ type clientVariables struct {
 	InjectEnabled           *ebpf.Variable `ebpf:"inject_enabled"`
 	IoWriteString           *ebpf.Variable `ebpf:"io_write_string"`
 	KnownContexts           *ebpf.Variable `ebpf:"known_contexts"`
+	MayWriteRegisters       *ebpf.Variable `ebpf:"may_write_registers"`
 	Pieces                  *ebpf.Variable `ebpf:"pieces"`
 	ProbeIndex              *ebpf.Variable `ebpf:"probe_index"`
 	RequestCtx              *ebpf.Variable `ebpf:"request_ctx"`

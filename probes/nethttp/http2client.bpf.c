@@ -30,6 +30,7 @@ int http2_round_trip_return(struct pt_regs *ctx)
 
 	if (p)
 		end_call(ctx, p);
+	carry_out(ctx, p);
 	return 0;
 }
 

@@ -110,7 +110,8 @@ type http2clientPoints struct {
 		Branch  uint8
 		Cc      uint8
 		Behind  uint8
-		Pad     [5]uint8
+		Ret     uint8
+		Pad     [4]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -222,6 +223,7 @@ const (
 	http2clientVarIdleMax                      = "idle_max"
 	http2clientVarInjectEnabled                = "inject_enabled"
 	http2clientVarKnownContexts                = "known_contexts"
+	http2clientVarMayWriteRegisters            = "may_write_registers"
 	http2clientVarPieces                       = "pieces"
 	http2clientVarProbeIndex                   = "probe_index"
 	http2clientVarRequestCtx                   = "request_ctx"
@@ -350,6 +352,7 @@ type http2clientVariableSpecs struct {
 	IdleMax                      *ebpf.VariableSpec `ebpf:"idle_max"`
 	InjectEnabled                *ebpf.VariableSpec `ebpf:"inject_enabled"`
 	KnownContexts                *ebpf.VariableSpec `ebpf:"known_contexts"`
+	MayWriteRegisters            *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	Pieces                       *ebpf.VariableSpec `ebpf:"pieces"`
 	ProbeIndex                   *ebpf.VariableSpec `ebpf:"probe_index"`
 	RequestCtx                   *ebpf.VariableSpec `ebpf:"request_ctx"`
@@ -460,6 +463,7 @@ type http2clientVariables struct {
 	IdleMax                      *ebpf.Variable `ebpf:"idle_max"`
 	InjectEnabled                *ebpf.Variable `ebpf:"inject_enabled"`
 	KnownContexts                *ebpf.Variable `ebpf:"known_contexts"`
+	MayWriteRegisters            *ebpf.Variable `ebpf:"may_write_registers"`
 	Pieces                       *ebpf.Variable `ebpf:"pieces"`
 	ProbeIndex                   *ebpf.Variable `ebpf:"probe_index"`
 	RequestCtx                   *ebpf.Variable `ebpf:"request_ctx"`

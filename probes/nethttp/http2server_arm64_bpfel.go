@@ -88,7 +88,8 @@ type http2serverPoints struct {
 		Branch  uint8
 		Cc      uint8
 		Behind  uint8
-		Pad     [5]uint8
+		Ret     uint8
+		Pad     [4]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -138,6 +139,7 @@ const (
 	http2serverVarHttp2HandlerDonePoints = "http2_handler_done_points"
 	http2serverVarHttp2RunHandlerPoints  = "http2_run_handler_points"
 	http2serverVarIdleMax                = "idle_max"
+	http2serverVarMayWriteRegisters      = "may_write_registers"
 	http2serverVarPanicArg               = "panic_arg"
 	http2serverVarPanicGoexit            = "panic_goexit"
 	http2serverVarPatternStr             = "pattern_str"
@@ -245,6 +247,7 @@ type http2serverVariableSpecs struct {
 	Http2HandlerDonePoints *ebpf.VariableSpec `ebpf:"http2_handler_done_points"`
 	Http2RunHandlerPoints  *ebpf.VariableSpec `ebpf:"http2_run_handler_points"`
 	IdleMax                *ebpf.VariableSpec `ebpf:"idle_max"`
+	MayWriteRegisters      *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	PanicArg               *ebpf.VariableSpec `ebpf:"panic_arg"`
 	PanicGoexit            *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	PatternStr             *ebpf.VariableSpec `ebpf:"pattern_str"`
@@ -333,6 +336,7 @@ type http2serverVariables struct {
 	Http2HandlerDonePoints *ebpf.Variable `ebpf:"http2_handler_done_points"`
 	Http2RunHandlerPoints  *ebpf.Variable `ebpf:"http2_run_handler_points"`
 	IdleMax                *ebpf.Variable `ebpf:"idle_max"`
+	MayWriteRegisters      *ebpf.Variable `ebpf:"may_write_registers"`
 	PanicArg               *ebpf.Variable `ebpf:"panic_arg"`
 	PanicGoexit            *ebpf.Variable `ebpf:"panic_goexit"`
 	PatternStr             *ebpf.Variable `ebpf:"pattern_str"`

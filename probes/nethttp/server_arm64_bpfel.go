@@ -153,7 +153,8 @@ type serverPoints struct {
 		Branch  uint8
 		Cc      uint8
 		Behind  uint8
-		Pad     [5]uint8
+		Ret     uint8
+		Pad     [4]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -211,6 +212,7 @@ const (
 	serverVarHasAttachCookie       = "has_attach_cookie"
 	serverVarHeaderLayout          = "header_layout"
 	serverVarIdleMax               = "idle_max"
+	serverVarMayWriteRegisters     = "may_write_registers"
 	serverVarMuxMatchPoints        = "mux_match_points"
 	serverVarPanicArg              = "panic_arg"
 	serverVarPanicGoexit           = "panic_goexit"
@@ -332,6 +334,7 @@ type serverVariableSpecs struct {
 	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
 	IdleMax               *ebpf.VariableSpec `ebpf:"idle_max"`
+	MayWriteRegisters     *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	MuxMatchPoints        *ebpf.VariableSpec `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.VariableSpec `ebpf:"panic_arg"`
 	PanicGoexit           *ebpf.VariableSpec `ebpf:"panic_goexit"`
@@ -431,6 +434,7 @@ type serverVariables struct {
 	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
 	IdleMax               *ebpf.Variable `ebpf:"idle_max"`
+	MayWriteRegisters     *ebpf.Variable `ebpf:"may_write_registers"`
 	MuxMatchPoints        *ebpf.Variable `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.Variable `ebpf:"panic_arg"`
 	PanicGoexit           *ebpf.Variable `ebpf:"panic_goexit"`
