@@ -207,6 +207,14 @@ type sharedSpanKey struct {
 	Goroutine uint64
 }
 
+type sharedSteerNote struct {
+	_      structs.HostLayout
+	Depth  uint64
+	Owner  uint64
+	Header uint64
+	Writer [2]uint64
+}
+
 type sharedSteerPieces struct {
 	_     structs.HostLayout
 	Texts [15]struct {
@@ -222,8 +230,7 @@ type sharedSteerState uint32
 
 const (
 	sharedSteerStateSTEER_NONE  sharedSteerState = 0
-	sharedSteerStateSTEER_READY sharedSteerState = 1
-	sharedSteerStateSTEER_GOING sharedSteerState = 2
+	sharedSteerStateSTEER_GOING sharedSteerState = 1
 )
 
 type sharedSteerText uint32
@@ -242,17 +249,19 @@ const (
 )
 
 type sharedSteering struct {
-	_           structs.HostLayout
-	State       uint32
-	Rerun       uint32
-	Since       uint64
-	Depth       uint64
-	Call        uint64
-	Ret         uint64
-	Back        uint64
-	Owner       uint64
-	Header      uint64
-	Args        [4]uint64
+	_     structs.HostLayout
+	State uint32
+	Rerun uint32
+	Since uint64
+	Note  sharedSteerNote
+	Call  uint64
+	Ret   uint64
+	Back  uint64
+	Own   struct {
+		_   structs.HostLayout
+		Ptr uint64
+		Len uint64
+	}
 	Results     [5]uint64
 	Content     uint32
 	Pad         uint32
@@ -295,6 +304,7 @@ const (
 	sharedMapOperationCount       = "operation_count"
 	sharedMapOperationZero        = "operation_zero"
 	sharedMapOperations           = "operations"
+	sharedMapSteerNotes           = "steer_notes"
 	sharedMapSteeringZero         = "steering_zero"
 	sharedMapSteerings            = "steerings"
 	sharedVarBoundsCode           = "bounds_code"
@@ -396,6 +406,7 @@ type sharedMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
 }
@@ -475,6 +486,7 @@ type sharedMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
 }
@@ -489,6 +501,7 @@ func (m *sharedMaps) Close() error {
 		m.OperationCount,
 		m.OperationZero,
 		m.Operations,
+		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,
 	)

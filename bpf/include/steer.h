@@ -47,10 +47,24 @@ struct steer_pieces {
 
 volatile const struct steer_pieces pieces;
 
+// What is known of a header that a goroutine is about to write. It may write none in the end, and leave this behind.
+struct steer_note {
+	__u64 depth; // of the stack
+	__u64 owner; // goroutine whose call the header belongs to
+	__u64 header; // the map that the call was announced with
+	__u64 writer[2]; // what it is written to: arguments of the function that writes
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 10000);
+	__type(key, struct span_key);
+	__type(value, struct steer_note);
+} steer_notes SEC(".maps");
+
 enum steer_state {
 	STEER_NONE,
-	STEER_READY, // the goroutine is about to write a header
-	STEER_GOING, // it is writing pieces
+	STEER_GOING, // the goroutine is writing pieces
 };
 
 // What a goroutine is made to do.
@@ -58,11 +72,9 @@ struct steering {
 	__u32 state; // first: user space looks at it
 	__u32 rerun; // the next call at the place is ours
 	__u64 since; // boot time of the last step
-	__u64 depth; // of the stack
+	struct steer_note note;
 	__u64 call, ret, back; // the call, where it returns to, where the program sits behind that
-	__u64 owner; // goroutine whose call the header belongs to
-	__u64 header; // the map that the call was announced with
-	__u64 args[4]; // of the target's own call
+	struct go_string own; // what the target itself was about to write
 	__u64 results[5]; // of a call that was followed up by others
 	__u32 content, pad; // those are a buffer's content, which may move
 	__u32 next, count; // pieces
@@ -107,8 +119,8 @@ static __always_inline void stop_steering(struct span_key *key)
 	bpf_map_delete_elem(&steerings, key);
 }
 
-// new_steering returns a cleared entry, NULL if there are too many, which is counted.
-static __always_inline struct steering *new_steering(struct span_key *key)
+// new_steering returns a cleared entry for the header that a note is of, NULL if there are too many, which is counted.
+static __always_inline struct steering *new_steering(struct span_key *key, struct steer_note *note)
 {
 	__u32 zero = 0;
 	struct steering *s = bpf_map_lookup_elem(&steering_zero, &zero);
@@ -118,8 +130,11 @@ static __always_inline struct steering *new_steering(struct span_key *key)
 		return NULL;
 	}
 	s = find_steering(key);
-	if (s)
-		s->state_at = STEER_NOWHERE;
+	if (!s)
+		return NULL;
+	s->note = *note;
+	s->state_at = STEER_NOWHERE;
+	bpf_map_delete_elem(&steer_notes, key);
 	return s;
 }
 
@@ -234,5 +249,5 @@ static __always_inline bool take_piece(struct steering *s, struct go_string *pie
 // use. Another agent's program may have sent it elsewhere a moment ago.
 static __always_inline bool at_place(struct pt_regs *ctx, struct steering *s, __u64 ip)
 {
-	return REG_IP(ctx) == ip && depth_of(ctx) == s->depth;
+	return REG_IP(ctx) == ip && depth_of(ctx) == s->note.depth;
 }

@@ -25,10 +25,11 @@ __noinline int scan_call_group(__u32 target, __u64 goroutine)
 		if (s >= MAP_GROUP_MAX || k > MAP_GROUP_MAX - sizeof(struct go_string) || v > MAP_GROUP_MAX - sizeof(struct go_slice))
 			return 0;
 		struct go_string name = *(struct go_string *)(c->group + k);
-		__u64 n = name.len;
-		barrier_var(n);
-		if (!slot_filled(c->group[s], &header_layout) || n < TRACESTATE_NAME_LEN || n > TRACEPARENT_NAME_LEN)
+		if (!slot_filled(c->group[s], &header_layout) || name.len < TRACESTATE_NAME_LEN || name.len > TRACEPARENT_NAME_LEN)
 			continue;
+		__u64 n = name.len;
+		barrier_var(n); // what the compiler knows of it, the verifier does not
+		n &= 15;
 		if (bpf_probe_read_user(w, n, (void *)name.ptr))
 			continue;
 		struct go_slice values = *(struct go_slice *)(c->group + v);

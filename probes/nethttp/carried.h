@@ -11,10 +11,10 @@
 // owner_of returns the call that the header belongs to, NULL if that is over.
 static __always_inline struct http_call *owner_of(struct steering *s, __u32 target)
 {
-	struct span_key owner = { .target = target, .role = ROLE_CLIENT, .goroutine = s->owner };
+	struct span_key owner = { .target = target, .role = ROLE_CLIENT, .goroutine = s->note.owner };
 	struct http_call *c = find_call(&owner);
 
-	return c && c->work.header == s->header ? c : NULL;
+	return c && c->work.header == s->note.header ? c : NULL;
 }
 
 // add_parent adds the pieces of a traceparent with what is written before and behind it.
@@ -105,14 +105,14 @@ static __always_inline bool next_piece(struct span_key *key, struct steering *s,
 {
 	if (s->next == s->state_at && s->state_length) {
 		s->state_at = STEER_NOWHERE;
-		piece->ptr = carried_state(key->target, s->owner);
+		piece->ptr = carried_state(key->target, s->note.owner);
 		piece->len = s->state_length;
 		if (piece->ptr)
 			return true;
 	}
 	if (s->next == s->id_at) {
 		s->id_at = STEER_NOWHERE;
-		piece->ptr = carried_id(key->target, s->owner, key->goroutine, s->pos);
+		piece->ptr = carried_id(key->target, s->note.owner, key->goroutine, s->pos);
 		piece->len = CARRIED_LENGTH;
 		if (piece->ptr) {
 			s->next = s->id_end;

@@ -193,6 +193,14 @@ type clientSpanText struct {
 	Len uint16
 }
 
+type clientSteerNote struct {
+	_      structs.HostLayout
+	Depth  uint64
+	Owner  uint64
+	Header uint64
+	Writer [2]uint64
+}
+
 type clientSteerPieces struct {
 	_     structs.HostLayout
 	Texts [15]struct {
@@ -205,17 +213,19 @@ type clientSteerPieces struct {
 }
 
 type clientSteering struct {
-	_           structs.HostLayout
-	State       uint32
-	Rerun       uint32
-	Since       uint64
-	Depth       uint64
-	Call        uint64
-	Ret         uint64
-	Back        uint64
-	Owner       uint64
-	Header      uint64
-	Args        [4]uint64
+	_     structs.HostLayout
+	State uint32
+	Rerun uint32
+	Since uint64
+	Note  clientSteerNote
+	Call  uint64
+	Ret   uint64
+	Back  uint64
+	Own   struct {
+		_   structs.HostLayout
+		Ptr uint64
+		Len uint64
+	}
 	Results     [5]uint64
 	Content     uint32
 	Pad         uint32
@@ -243,6 +253,7 @@ const (
 	clientMapOperationCount          = "operation_count"
 	clientMapOperationZero           = "operation_zero"
 	clientMapOperations              = "operations"
+	clientMapSteerNotes              = "steer_notes"
 	clientMapSteeringZero            = "steering_zero"
 	clientMapSteerings               = "steerings"
 	clientMapStreamCallers           = "stream_callers"
@@ -386,6 +397,7 @@ type clientMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
 	StreamCallers  *ebpf.MapSpec `ebpf:"stream_callers"`
@@ -487,6 +499,7 @@ type clientMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
 	StreamCallers  *ebpf.Map `ebpf:"stream_callers"`
@@ -502,6 +515,7 @@ func (m *clientMaps) Close() error {
 		m.OperationCount,
 		m.OperationZero,
 		m.Operations,
+		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,
 		m.StreamCallers,

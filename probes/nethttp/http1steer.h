@@ -20,7 +20,6 @@ static __always_inline void note_header(struct pt_regs *ctx, const volatile stru
 	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
 	struct header_key k = { .target = key.target, .header = GO_ARG1(ctx) };
 	struct header_owner *owner = bpf_map_lookup_elem(&calls_by_header, &k);
-	struct steering *s;
 
 	if (!owner || !key.goroutine)
 		return;
@@ -32,15 +31,10 @@ static __always_inline void note_header(struct pt_regs *ctx, const volatile stru
 		count_loss(LOSS_INJECT_WRITER);
 		return;
 	}
-	s = new_steering(&key);
-	if (!s)
-		return;
-	s->owner = owner->goroutine;
-	s->header = k.header;
-	s->args[0] = GO_ARG2(ctx);
-	s->args[1] = GO_ARG3(ctx);
-	s->depth = depth_of(ctx);
-	s->state = STEER_READY;
+	struct steer_note note = {
+		.depth = depth_of(ctx), .owner = owner->goroutine, .header = k.header, .writer = { GO_ARG2(ctx), GO_ARG3(ctx) },
+	};
+	bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
 }
 
 // compose_lines makes the text of the lines and finds its pieces: 1 if all are in the target's memory. Global, for a stack of
@@ -55,7 +49,7 @@ __noinline int compose_lines(__u32 target, __u64 goroutine, __u64 bias)
 	if (!c)
 		return 0;
 	__u8 *text = s->text;
-	if (carried_state(target, s->owner)) {
+	if (carried_state(target, s->note.owner)) {
 		__builtin_memcpy(text, state, STATE_TEXT);
 		text += STATE_TEXT;
 		s->length = STATE_TEXT;
@@ -91,22 +85,26 @@ static __always_inline void begin_lines(struct pt_regs *ctx, const volatile stru
 	__u64 bias = load_bias(ctx, p);
 	struct go_string piece;
 
-	if (!s)
-		return;
-	if (s->rerun && s->state == STEER_GOING && at_place(ctx, s, s->call)) {
+	if (s && s->rerun && at_place(ctx, s, s->call)) {
 		s->rerun = 0;
 		if (s->next > s->count) // the target's own call, at last
 			stop_steering(&key);
 		return;
 	}
-	if (s->state != STEER_READY || depth_of(ctx) != s->depth || GO_ARG1(ctx) != s->args[0] || GO_ARG2(ctx) != s->args[1] ||
+	struct steer_note *note = bpf_map_lookup_elem(&steer_notes, &key);
+	if (!note)
+		return;
+	if (depth_of(ctx) != note->depth || GO_ARG1(ctx) != note->writer[0] || GO_ARG2(ctx) != note->writer[1] ||
 	    !ends_header(GO_ARG3(ctx), GO_ARG4(ctx)) || steer_end_return_points.n != 1) {
-		stop_steering(&key);
+		bpf_map_delete_elem(&steer_notes, &key);
 		count_loss(LOSS_INJECT_WRITER);
 		return;
 	}
-	s->args[2] = GO_ARG3(ctx);
-	s->args[3] = GO_ARG4(ctx);
+	s = new_steering(&key, note);
+	if (!s)
+		return;
+	s->own.ptr = GO_ARG3(ctx);
+	s->own.len = GO_ARG4(ctx);
 	s->call = REG_IP(ctx);
 	s->back = bias + steer_end_return_points.at[0].addr;
 	s->ret = s->back - steer_end_return_points.at[0].behind;
@@ -135,12 +133,11 @@ static __always_inline void continue_lines(struct pt_regs *ctx, const volatile s
 	}
 	bool last = !next_piece(&key, s, &piece);
 	if (last) {
-		piece.ptr = s->args[2];
-		piece.len = s->args[3];
+		piece = s->own;
 		s->next = s->count + 1;
 	}
-	SET_ARG1(ctx, s->args[0]);
-	SET_ARG2(ctx, s->args[1]);
+	SET_ARG1(ctx, s->note.writer[0]);
+	SET_ARG2(ctx, s->note.writer[1]);
 	SET_ARG3(ctx, piece.ptr);
 	SET_ARG4(ctx, piece.len);
 	if (!may_call(ctx, s->ret, s->ret)) { // the goroutine was preempted right here

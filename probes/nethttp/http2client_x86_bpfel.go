@@ -136,6 +136,14 @@ type http2clientSpanKey struct {
 	Goroutine uint64
 }
 
+type http2clientSteerNote struct {
+	_      structs.HostLayout
+	Depth  uint64
+	Owner  uint64
+	Header uint64
+	Writer [2]uint64
+}
+
 type http2clientSteerPieces struct {
 	_     structs.HostLayout
 	Texts [15]struct {
@@ -148,17 +156,19 @@ type http2clientSteerPieces struct {
 }
 
 type http2clientSteering struct {
-	_           structs.HostLayout
-	State       uint32
-	Rerun       uint32
-	Since       uint64
-	Depth       uint64
-	Call        uint64
-	Ret         uint64
-	Back        uint64
-	Owner       uint64
-	Header      uint64
-	Args        [4]uint64
+	_     structs.HostLayout
+	State uint32
+	Rerun uint32
+	Since uint64
+	Note  http2clientSteerNote
+	Call  uint64
+	Ret   uint64
+	Back  uint64
+	Own   struct {
+		_   structs.HostLayout
+		Ptr uint64
+		Len uint64
+	}
 	Results     [5]uint64
 	Content     uint32
 	Pad         uint32
@@ -186,6 +196,7 @@ const (
 	http2clientMapOperationCount               = "operation_count"
 	http2clientMapOperationZero                = "operation_zero"
 	http2clientMapOperations                   = "operations"
+	http2clientMapSteerNotes                   = "steer_notes"
 	http2clientMapSteeringZero                 = "steering_zero"
 	http2clientMapSteerings                    = "steerings"
 	http2clientMapStreamCallers                = "stream_callers"
@@ -315,6 +326,7 @@ type http2clientMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
 	StreamCallers  *ebpf.MapSpec `ebpf:"stream_callers"`
@@ -410,6 +422,7 @@ type http2clientMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
 	StreamCallers  *ebpf.Map `ebpf:"stream_callers"`
@@ -425,6 +438,7 @@ func (m *http2clientMaps) Close() error {
 		m.OperationCount,
 		m.OperationZero,
 		m.Operations,
+		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,
 		m.StreamCallers,

@@ -21,7 +21,6 @@ static __always_inline void note_stream(struct pt_regs *ctx)
 	struct span_key stream = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
 	struct span_key key = { .target = stream.target, .role = ROLE_CLIENT, .goroutine = stream_caller(ctx, &stream) };
 	struct http_call *c = key.goroutine ? find_call(&key) : NULL;
-	struct steering *s;
 
 	if (!c || !c->work.header || stream_conn == ABSENT || conn_hbuf == ABSENT)
 		return;
@@ -30,13 +29,8 @@ static __always_inline void note_stream(struct pt_regs *ctx)
 		count_loss(LOSS_INJECT_NO_ROOM);
 		return;
 	}
-	s = new_steering(&stream);
-	if (!s)
-		return;
-	s->owner = key.goroutine;
-	s->header = c->work.header;
-	s->args[0] = conn + conn_hbuf;
-	s->state = STEER_READY;
+	struct steer_note note = { .owner = key.goroutine, .header = c->work.header, .writer = { conn + conn_hbuf } };
+	bpf_map_update_elem(&steer_notes, &stream, &note, BPF_ANY);
 }
 
 // compose_fields makes the text of the fields and finds its pieces: 1 if all are in the target's memory.
@@ -50,7 +44,7 @@ __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
 	if (!c)
 		return 0;
 	__u8 *text = s->text;
-	if (carried_state(target, s->owner)) {
+	if (carried_state(target, s->note.owner)) {
 		__u8 length[4] = {};
 		__u32 width = put_length(length, c->slot.trace_state_len);
 		__builtin_memcpy(text, state, STATE_FIELD);
@@ -97,7 +91,7 @@ static __always_inline struct go_slice unread(__u64 buffer)
 // encodeRequestHeaders two bools and an error.
 static __always_inline bool encoded(struct pt_regs *ctx, struct steering *s)
 {
-	struct go_slice content = unread(s->args[0]);
+	struct go_slice content = unread(s->note.writer[0]);
 
 	s->results[0] = GO_ARG1(ctx);
 	s->results[1] = GO_ARG2(ctx);
@@ -112,7 +106,7 @@ static __always_inline bool encoded(struct pt_regs *ctx, struct steering *s)
 static __always_inline void end_fields(struct pt_regs *ctx, struct span_key *key, struct steering *s)
 {
 	if (s->content) {
-		struct go_slice content = unread(s->args[0]);
+		struct go_slice content = unread(s->note.writer[0]);
 		s->results[0] = content.ptr;
 		s->results[1] = content.len;
 		s->results[2] = content.cap;
@@ -135,27 +129,29 @@ static __always_inline void continue_fields(struct pt_regs *ctx, const volatile 
 	__u64 bias = load_bias(ctx, p);
 	struct go_string piece;
 
-	if (!s || s->state == STEER_NONE)
-		return;
-	if (s->state == STEER_READY) {
+	struct steer_note *note = bpf_map_lookup_elem(&steer_notes, &key);
+	if (note) {
 		if ((REG_IP(ctx) ^ p->addr) & 0xfff) // another agent's program came first
+			return;
+		s = new_steering(&key, note);
+		if (!s)
 			return;
 		s->back = REG_IP(ctx);
 		s->ret = s->back - p->behind;
-		s->depth = depth_of(ctx);
+		s->note.depth = depth_of(ctx);
 		if (!encoded(ctx, s) || !may_call(ctx, s->ret, s->back) || !compose_fields(key.target, key.goroutine, bias) ||
 		    !may_begin(s, key.target)) {
 			stop_steering(&key);
 			return;
 		}
-	} else if (!at_place(ctx, s, s->back)) {
+	} else if (!s || s->state != STEER_GOING || !at_place(ctx, s, s->back)) {
 		return;
 	}
 	if (!next_piece(&key, s, &piece) || !may_call(ctx, s->ret, s->back)) {
 		end_fields(ctx, &key, s);
 		return;
 	}
-	SET_ARG1(ctx, s->args[0]);
+	SET_ARG1(ctx, s->note.writer[0]);
 	SET_ARG2(ctx, piece.ptr);
 	SET_ARG3(ctx, piece.len);
 	make_call(ctx, bias + buffer_write_string, s->ret);
