@@ -36,7 +36,7 @@ func (r *Runtime) Forget(target uint32) (unfinished int, err error) {
 			return unfinished, fmt.Errorf("cannot count operations: %w", err)
 		}
 	}
-	return unfinished, r.forgetContexts(target)
+	return unfinished, errors.Join(r.forgetContexts(target), r.forgetSteering(target))
 }
 
 func (r *Runtime) forgetContexts(target uint32) error {

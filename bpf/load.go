@@ -12,14 +12,17 @@ import (
 
 // Options of the kernel side.
 type Options struct {
-	RingBytes    int    // size of the ring buffer; rounded up to a power of two and a page
-	InFlight     int    // operations that can be under way at once
-	UprobeMulti  bool   // the kernel has it and filters by process
-	AttachCookie bool   // the kernel has it for uprobes
-	Inject       bool   // programs may write trace context into the target's requests
-	FailWrite    uint32 // 1 to WriteSteps: this write of each injection fails, for tests
-	Verified     bool   // ask the verifier what each program costs it: for Programs.Verified
-	Sampling     Sampling
+	RingBytes    int  // size of the ring buffer; rounded up to a power of two and a page
+	InFlight     int  // operations that can be under way at once
+	UprobeMulti  bool // the kernel has it and filters by process
+	AttachCookie bool // the kernel has it for uprobes
+	Inject       bool // programs may bring trace context into the target's requests
+	Steer        bool // they may do so by registers
+	// RegisterWrites: the kernel has them. Programs then carry out the RET that they sit on.
+	RegisterWrites bool
+	FailWrite      uint32 // 1 to WriteSteps: this write of each injection fails, for tests
+	Verified       bool   // ask the verifier what each program costs it: for Programs.Verified
+	Sampling       Sampling
 }
 
 // Runtime holds what all programs share: the ring buffer and the counters.
@@ -52,6 +55,9 @@ func (r *Runtime) resize(spec *ebpf.CollectionSpec) {
 	spec.Maps[sharedMapEvents].MaxEntries = uint32(r.opts.RingBytes)
 	for _, name := range []string{sharedMapOperations, sharedMapContexts} {
 		spec.Maps[name].MaxEntries = uint32(r.opts.InFlight)
+	}
+	if m, ok := spec.Maps[sharedMapSteerings]; ok && r.opts.Steer {
+		m.MaxEntries = uint32(r.opts.InFlight)
 	}
 }
 
@@ -105,6 +111,9 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 		sharedVarIdleMax:         uint64(r.opts.InFlight / 4),
 		sharedVarSampler:         r.opts.Sampling,
 	}
+	if _, ok := spec.Variables[sharedVarMayWriteRegisters]; ok {
+		shared[sharedVarMayWriteRegisters] = boolean(r.opts.RegisterWrites)
+	}
 	if _, ok := spec.Variables[sharedVarInjectEnabled]; ok {
 		shared[sharedVarInjectEnabled] = boolean(r.opts.Inject)
 		shared[sharedVarFailWrite] = r.opts.FailWrite
@@ -140,6 +149,8 @@ func (r *Runtime) sharedMaps(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 		sharedMapOperationCount: r.shared.OperationCount,
 		sharedMapContexts:       r.shared.Contexts,
 		sharedMapCallsByHeader:  r.shared.CallsByHeader,
+		sharedMapSteerings:      r.shared.Steerings,
+		sharedMapDraining:       r.shared.Draining,
 	}
 	for name := range maps {
 		if _, ok := spec.Maps[name]; !ok {
@@ -149,7 +160,8 @@ func (r *Runtime) sharedMaps(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	return maps
 }
 
-// distinct refuses points that the programs could not tell apart: without cookies they know one by its place in its page.
+// distinct refuses points that the programs could not tell apart: without cookies they know one by the bits of its address that do not
+// depend on where the executable was loaded.
 func distinct(constants map[string]any) error {
 	for name, value := range constants {
 		points, ok := value.(Points)
@@ -158,10 +170,10 @@ func distinct(constants map[string]any) error {
 		}
 		seen := map[uint64]bool{}
 		for _, p := range points.At[:points.N] {
-			if seen[p.Addr&0xfff] {
-				return fmt.Errorf("%s: two points at the same place of a page (this needs attach cookies: Linux 5.15)", name)
+			if seen[p.Addr&points.Fixed] {
+				return fmt.Errorf("%s: two points of a PIE at the same place of a page (this needs attach cookies: Linux 5.15)", name)
 			}
-			seen[p.Addr&0xfff] = true
+			seen[p.Addr&points.Fixed] = true
 		}
 	}
 	return nil

@@ -67,9 +67,11 @@ func makePlan(t *testing.T, path string, probe probes.Probe) plan.Plan {
 	if p.Err != nil {
 		t.Fatal(p.Err)
 	}
-	if bpf.Probe().UserWrites() != nil {
-		p.DropInjecting()
+	has, _, err := bpf.Probe().Mechanisms("auto")
+	if err != nil {
+		t.Fatal(err)
 	}
+	p.Choose(has)
 	return p
 }
 

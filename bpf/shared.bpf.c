@@ -8,6 +8,7 @@
 #include "operation.h"
 #include "panic.h"
 #include "point.h"
+#include "steer.h"
 #include "text.h"
 #include "trace.h"
 #include "values.h"
@@ -25,6 +26,11 @@ const enum value_limits *unused_value_limits __attribute__((unused));
 const struct context_key *unused_context_key __attribute__((unused));
 const struct span_key *unused_span_key __attribute__((unused));
 const enum operation_state *unused_operation_state __attribute__((unused));
+const struct steer_pieces *unused_steer_pieces __attribute__((unused));
+const struct steering *unused_steering __attribute__((unused));
+const enum steer_text *unused_steer_text __attribute__((unused));
+const enum piece_form *unused_piece_form __attribute__((unused));
+const enum steer_state *unused_steer_state __attribute__((unused));
 const enum write_step *unused_write_step __attribute__((unused));
 const enum loss *unused_loss __attribute__((unused));
 const enum branch *unused_branch __attribute__((unused));

@@ -29,13 +29,15 @@ type sharedAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
 		}
 		Head sharedSpanHead
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type sharedBranch uint32
@@ -149,6 +151,12 @@ const (
 	sharedPanicKindPANIC_GOEXIT sharedPanicKind = 2
 )
 
+type sharedPieceForm uint32
+
+const (
+	sharedPieceFormPIECE_ADDR_BITS sharedPieceForm = 48
+)
+
 type sharedPlace uint32
 
 const (
@@ -158,15 +166,18 @@ const (
 )
 
 type sharedPoints struct {
-	_  structs.HostLayout
-	N  uint64
-	At [24]struct {
+	_     structs.HostLayout
+	N     uint64
+	Fixed uint64
+	At    [24]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8
 		Cc      uint8
 		Site    uint8
-		Pad     [5]uint8
+		Behind  uint8
+		Ret     uint8
+		Pad     [3]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -213,6 +224,76 @@ type sharedSpanKey struct {
 	Goroutine uint64
 }
 
+type sharedSteerNote struct {
+	_      structs.HostLayout
+	Depth  uint64
+	Owner  uint64
+	Header uint64
+	Writer [2]uint64
+}
+
+type sharedSteerPieces struct {
+	_     structs.HostLayout
+	Texts [15]struct {
+		_  structs.HostLayout
+		N  uint64
+		At [8]uint64
+	}
+	Hex  [256]uint64
+	Byte [256]uint64
+}
+
+type sharedSteerState uint32
+
+const (
+	sharedSteerStateSTEER_NONE  sharedSteerState = 0
+	sharedSteerStateSTEER_GOING sharedSteerState = 1
+)
+
+type sharedSteerText uint32
+
+const (
+	sharedSteerTextTEXT_LINE_NAME   sharedSteerText = 0
+	sharedSteerTextTEXT_FIELD_NAME  sharedSteerText = 1
+	sharedSteerTextTEXT_VERSION     sharedSteerText = 2
+	sharedSteerTextTEXT_DASH        sharedSteerText = 3
+	sharedSteerTextTEXT_LINE_END    sharedSteerText = 4
+	sharedSteerTextTEXT_FIELD_END   sharedSteerText = 8
+	sharedSteerTextTEXT_STATE_LINE  sharedSteerText = 12
+	sharedSteerTextTEXT_STATE_FIELD sharedSteerText = 13
+	sharedSteerTextTEXT_END         sharedSteerText = 14
+	sharedSteerTextTEXT_COUNT       sharedSteerText = 15
+)
+
+type sharedSteering struct {
+	_     structs.HostLayout
+	State uint32
+	Rerun uint32
+	Since uint64
+	Note  sharedSteerNote
+	Call  uint64
+	Ret   uint64
+	Back  uint64
+	Own   struct {
+		_   structs.HostLayout
+		Ptr uint64
+		Len uint64
+	}
+	Results     [5]uint64
+	Content     uint32
+	Pad         uint32
+	Next        uint32
+	Count       uint32
+	Length      uint32
+	Pos         uint32
+	StateAt     uint32
+	StateLength uint32
+	IdAt        uint32
+	IdEnd       uint32
+	Pieces      [64]uint64
+	Text        [128]uint8
+}
+
 type sharedValueLimits int32
 
 const (
@@ -246,11 +327,15 @@ const (
 const (
 	sharedMapCallsByHeader        = "calls_by_header"
 	sharedMapContexts             = "contexts"
+	sharedMapDraining             = "draining"
 	sharedMapEvents               = "events"
 	sharedMapLosses               = "losses"
 	sharedMapOperationCount       = "operation_count"
 	sharedMapOperationZero        = "operation_zero"
 	sharedMapOperations           = "operations"
+	sharedMapSteerNotes           = "steer_notes"
+	sharedMapSteeringZero         = "steering_zero"
+	sharedMapSteerings            = "steerings"
 	sharedVarBoundsCode           = "bounds_code"
 	sharedVarBoundsSigned         = "bounds_signed"
 	sharedVarBoundsTypes          = "bounds_types"
@@ -259,12 +344,15 @@ const (
 	sharedVarFailWrite            = "fail_write"
 	sharedVarG_panic              = "g_panic"
 	sharedVarG_parentGoid         = "g_parent_goid"
+	sharedVarG_stackHi            = "g_stack_hi"
 	sharedVarHasAttachCookie      = "has_attach_cookie"
 	sharedVarIdleMax              = "idle_max"
 	sharedVarInjectEnabled        = "inject_enabled"
 	sharedVarKnownContexts        = "known_contexts"
+	sharedVarMayWriteRegisters    = "may_write_registers"
 	sharedVarPanicArg             = "panic_arg"
 	sharedVarPanicGoexit          = "panic_goexit"
+	sharedVarPieces               = "pieces"
 	sharedVarProbeIndex           = "probe_index"
 	sharedVarRuntimeG_goid        = "runtime_g_goid"
 	sharedVarSampler              = "sampler"
@@ -279,12 +367,17 @@ const (
 	sharedVarUnusedLoss           = "unused_loss"
 	sharedVarUnusedOperationState = "unused_operation_state"
 	sharedVarUnusedPanicKind      = "unused_panic_kind"
+	sharedVarUnusedPieceForm      = "unused_piece_form"
 	sharedVarUnusedPlace          = "unused_place"
 	sharedVarUnusedPoints         = "unused_points"
 	sharedVarUnusedSamplerRoot    = "unused_sampler_root"
 	sharedVarUnusedSampling       = "unused_sampling"
 	sharedVarUnusedSpanHead       = "unused_span_head"
 	sharedVarUnusedSpanKey        = "unused_span_key"
+	sharedVarUnusedSteerPieces    = "unused_steer_pieces"
+	sharedVarUnusedSteerState     = "unused_steer_state"
+	sharedVarUnusedSteerText      = "unused_steer_text"
+	sharedVarUnusedSteering       = "unused_steering"
 	sharedVarUnusedValueLimits    = "unused_value_limits"
 	sharedVarUnusedValuePath      = "unused_value_path"
 	sharedVarUnusedWriteStep      = "unused_write_step"
@@ -340,11 +433,15 @@ type sharedProgramSpecs struct {
 type sharedMapSpecs struct {
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
+	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
+	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
+	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
 }
 
 // sharedVariableSpecs contains global variables before they are loaded into the kernel.
@@ -359,12 +456,15 @@ type sharedVariableSpecs struct {
 	FailWrite            *ebpf.VariableSpec `ebpf:"fail_write"`
 	G_panic              *ebpf.VariableSpec `ebpf:"g_panic"`
 	G_parentGoid         *ebpf.VariableSpec `ebpf:"g_parent_goid"`
+	G_stackHi            *ebpf.VariableSpec `ebpf:"g_stack_hi"`
 	HasAttachCookie      *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	IdleMax              *ebpf.VariableSpec `ebpf:"idle_max"`
 	InjectEnabled        *ebpf.VariableSpec `ebpf:"inject_enabled"`
 	KnownContexts        *ebpf.VariableSpec `ebpf:"known_contexts"`
+	MayWriteRegisters    *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	PanicArg             *ebpf.VariableSpec `ebpf:"panic_arg"`
 	PanicGoexit          *ebpf.VariableSpec `ebpf:"panic_goexit"`
+	Pieces               *ebpf.VariableSpec `ebpf:"pieces"`
 	ProbeIndex           *ebpf.VariableSpec `ebpf:"probe_index"`
 	RuntimeG_goid        *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
 	Sampler              *ebpf.VariableSpec `ebpf:"sampler"`
@@ -379,12 +479,17 @@ type sharedVariableSpecs struct {
 	UnusedLoss           *ebpf.VariableSpec `ebpf:"unused_loss"`
 	UnusedOperationState *ebpf.VariableSpec `ebpf:"unused_operation_state"`
 	UnusedPanicKind      *ebpf.VariableSpec `ebpf:"unused_panic_kind"`
+	UnusedPieceForm      *ebpf.VariableSpec `ebpf:"unused_piece_form"`
 	UnusedPlace          *ebpf.VariableSpec `ebpf:"unused_place"`
 	UnusedPoints         *ebpf.VariableSpec `ebpf:"unused_points"`
 	UnusedSamplerRoot    *ebpf.VariableSpec `ebpf:"unused_sampler_root"`
 	UnusedSampling       *ebpf.VariableSpec `ebpf:"unused_sampling"`
 	UnusedSpanHead       *ebpf.VariableSpec `ebpf:"unused_span_head"`
 	UnusedSpanKey        *ebpf.VariableSpec `ebpf:"unused_span_key"`
+	UnusedSteerPieces    *ebpf.VariableSpec `ebpf:"unused_steer_pieces"`
+	UnusedSteerState     *ebpf.VariableSpec `ebpf:"unused_steer_state"`
+	UnusedSteerText      *ebpf.VariableSpec `ebpf:"unused_steer_text"`
+	UnusedSteering       *ebpf.VariableSpec `ebpf:"unused_steering"`
 	UnusedValueLimits    *ebpf.VariableSpec `ebpf:"unused_value_limits"`
 	UnusedValuePath      *ebpf.VariableSpec `ebpf:"unused_value_path"`
 	UnusedWriteStep      *ebpf.VariableSpec `ebpf:"unused_write_step"`
@@ -412,22 +517,30 @@ func (o *sharedObjects) Close() error {
 type sharedMaps struct {
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
+	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
+	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
+	Steerings      *ebpf.Map `ebpf:"steerings"`
 }
 
 func (m *sharedMaps) Close() error {
 	return _SharedClose(
 		m.CallsByHeader,
 		m.Contexts,
+		m.Draining,
 		m.Events,
 		m.Losses,
 		m.OperationCount,
 		m.OperationZero,
 		m.Operations,
+		m.SteerNotes,
+		m.SteeringZero,
+		m.Steerings,
 	)
 }
 
@@ -443,12 +556,15 @@ type sharedVariables struct {
 	FailWrite            *ebpf.Variable `ebpf:"fail_write"`
 	G_panic              *ebpf.Variable `ebpf:"g_panic"`
 	G_parentGoid         *ebpf.Variable `ebpf:"g_parent_goid"`
+	G_stackHi            *ebpf.Variable `ebpf:"g_stack_hi"`
 	HasAttachCookie      *ebpf.Variable `ebpf:"has_attach_cookie"`
 	IdleMax              *ebpf.Variable `ebpf:"idle_max"`
 	InjectEnabled        *ebpf.Variable `ebpf:"inject_enabled"`
 	KnownContexts        *ebpf.Variable `ebpf:"known_contexts"`
+	MayWriteRegisters    *ebpf.Variable `ebpf:"may_write_registers"`
 	PanicArg             *ebpf.Variable `ebpf:"panic_arg"`
 	PanicGoexit          *ebpf.Variable `ebpf:"panic_goexit"`
+	Pieces               *ebpf.Variable `ebpf:"pieces"`
 	ProbeIndex           *ebpf.Variable `ebpf:"probe_index"`
 	RuntimeG_goid        *ebpf.Variable `ebpf:"runtime_g_goid"`
 	Sampler              *ebpf.Variable `ebpf:"sampler"`
@@ -463,12 +579,17 @@ type sharedVariables struct {
 	UnusedLoss           *ebpf.Variable `ebpf:"unused_loss"`
 	UnusedOperationState *ebpf.Variable `ebpf:"unused_operation_state"`
 	UnusedPanicKind      *ebpf.Variable `ebpf:"unused_panic_kind"`
+	UnusedPieceForm      *ebpf.Variable `ebpf:"unused_piece_form"`
 	UnusedPlace          *ebpf.Variable `ebpf:"unused_place"`
 	UnusedPoints         *ebpf.Variable `ebpf:"unused_points"`
 	UnusedSamplerRoot    *ebpf.Variable `ebpf:"unused_sampler_root"`
 	UnusedSampling       *ebpf.Variable `ebpf:"unused_sampling"`
 	UnusedSpanHead       *ebpf.Variable `ebpf:"unused_span_head"`
 	UnusedSpanKey        *ebpf.Variable `ebpf:"unused_span_key"`
+	UnusedSteerPieces    *ebpf.Variable `ebpf:"unused_steer_pieces"`
+	UnusedSteerState     *ebpf.Variable `ebpf:"unused_steer_state"`
+	UnusedSteerText      *ebpf.Variable `ebpf:"unused_steer_text"`
+	UnusedSteering       *ebpf.Variable `ebpf:"unused_steering"`
 	UnusedValueLimits    *ebpf.Variable `ebpf:"unused_value_limits"`
 	UnusedValuePath      *ebpf.Variable `ebpf:"unused_value_path"`
 	UnusedWriteStep      *ebpf.Variable `ebpf:"unused_write_step"`

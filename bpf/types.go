@@ -13,6 +13,7 @@ type (
 	ValuePath    = sharedValuePath
 	SpanKey      = sharedSpanKey
 	ContextKey   = sharedContextKey
+	Pieces       = sharedSteerPieces
 )
 
 const (
@@ -48,6 +49,20 @@ const (
 // WriteSteps is how many writes an injection consists of at most.
 const WriteSteps = uint32(sharedWriteStepWRITE_STEPS) - 1
 
+// Texts that trace context is joined of, as places in Pieces.Texts. Of the ends there is one for each value of the flags, 0 to 3.
+const (
+	TextLineName   = int(sharedSteerTextTEXT_LINE_NAME)
+	TextFieldName  = int(sharedSteerTextTEXT_FIELD_NAME)
+	TextVersion    = int(sharedSteerTextTEXT_VERSION)
+	TextDash       = int(sharedSteerTextTEXT_DASH)
+	TextLineEnd    = int(sharedSteerTextTEXT_LINE_END)
+	TextFieldEnd   = int(sharedSteerTextTEXT_FIELD_END)
+	TextStateLine  = int(sharedSteerTextTEXT_STATE_LINE)
+	TextStateField = int(sharedSteerTextTEXT_STATE_FIELD)
+	TextEnd        = int(sharedSteerTextTEXT_END)
+	TextCount      = int(sharedSteerTextTEXT_COUNT)
+)
+
 const operationIdle = uint32(sharedOperationStateOPERATION_IDLE)
 
 // ContextPathEnd is the second step of a path that has only one.
@@ -61,6 +76,15 @@ const ValuePathEnd = int32(sharedValueLimitsVALUE_PATH_END)
 
 // Absent is the offset of a field that a binary does not have.
 const Absent = int64(-1)
+
+// PackPiece is the form of a piece of read-only memory in Pieces: its link-time address and its length in bytes. UnpackPiece is its
+// inverse.
+func PackPiece(addr, size uint64) uint64 { return addr | size<<sharedPieceFormPIECE_ADDR_BITS }
+
+// UnpackPiece returns a piece's link-time address and its length in bytes.
+func UnpackPiece(packed uint64) (addr, size uint64) {
+	return packed & (1<<sharedPieceFormPIECE_ADDR_BITS - 1), packed >> sharedPieceFormPIECE_ADDR_BITS
+}
 
 // Losses counts, since the start of the agent, what the kernel side did not deliver whole.
 type Losses struct {

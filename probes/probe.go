@@ -48,8 +48,12 @@ type Program struct {
 	Every bool
 	// Optional programs are left out where they cannot be placed; without any other the probe is off.
 	Optional bool
-	// Injects: it writes to the target's memory. It is left out where the kernel or the operator refuses that.
+	// Injects: it serves trace context in requests. It is left out where the kernel or the operator refuses that.
 	Injects bool
+	// Steers, with Injects: it does so without writing to the target's memory, by its registers. InsteadOf names the program that
+	// writes memory to the same end; several may together stand for one. Without it, it serves either.
+	Steers    bool
+	InsteadOf string
 	// Unless programs are for binaries that do not have this field.
 	Unless Field
 	// Trial programs pay for their trap only in some programs: see Trial.
@@ -64,14 +68,18 @@ type Site struct {
 	// Without is a function that Func must not call.
 	Without string
 	// After are functions that Func calls: the places are right behind the calls' returns. At is one that it calls: the place is
-	// the first of these calls, or with Every each of them; the arguments are in their registers, and count as results. Return is where
-	// Func returns. Failed is one whose only result is an error: the place is where Func goes on if there is one. None: the function's
+	// the first of these calls, or with Every each of them; the arguments are in their registers, and count as results. Back is one too:
+	// the place is where the first of these calls has come back and can be followed up (process.Code.Resume). Return is where Func
+	// returns. Failed is one whose only result is an error: the place is where Func goes on if there is one. None: the function's
 	// entry.
 	After  []string
 	At     string
 	Every  bool
+	Back   string
 	Failed string
 	Return bool
+	// Again, with Back: what follows the call up is the same call, not that of another function.
+	Again bool
 	// Bare, with Return: at the RETs themselves, as each is on a way of its own, and the branches before them on several.
 	Bare bool
 	// Around, with Return: at the RETs themselves that Func comes to without calling this function.
@@ -92,10 +100,12 @@ type Trial struct {
 // Constant is one fact about a binary that the programs know as a constant.
 type Constant struct {
 	Name string // the C variable
-	// Of says where the value comes from: Field, Fields, Size, Itabs, Types, MapOf, Contexts or Values.
+	// Of says where the value comes from: Field, Fields, Size, Itabs, Types, MapOf, Contexts, Values, Entry or Pieces.
 	Of Source
 	// Optional: a field that is missing is bpf.Absent, a set is empty, and the programs do without.
 	Optional bool
+	// Steers: only programs that steer need it. They are left out where it is missing.
+	Steers bool
 	// Max is the largest offset or size that the programs can cope with, 0 for any.
 	Max int64
 }
@@ -145,6 +155,14 @@ type Value struct {
 	Inner   string
 }
 
+// Entry is the address of the function with this name.
+type Entry string
+
+// Pieces are where bytes of which trace context can be joined lie in read-only memory.
+type Pieces struct{}
+
+func (Entry) source()    {}
+func (Pieces) source()   {}
 func (Field) source()    {}
 func (Fields) source()   {}
 func (Itabs) source()    {}

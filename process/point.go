@@ -78,6 +78,9 @@ type Point struct {
 
 	// Results says for each result word where it is when the probe fires. Only after-call and return points have them.
 	Results []Location
+
+	// Return is the address right behind the call whose return this point is at, 0 at points that Resume did not find.
+	Return uint64
 }
 
 // NoReg as Location.Reg says that the word is in a register that is not one of the ABI's integer registers.

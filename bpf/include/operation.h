@@ -20,6 +20,8 @@ struct operation_slot {
 	__u32 begun; // how many operations the goroutine has begun since it is in the map
 	__u64 context; // data word of the operation's context.Context
 	__u64 context_key; // under which the operation is in contexts, 0: under none
+	__u64 goroutine; // the key's
+	__u64 header; // where the target holds the header that the operation came with, while it is under way; 0: unknown
 	__u16 trace_state, trace_state_len; // where its tracestate lies, from the beginning of the entry
 	__u32 pad;
 };
@@ -93,6 +95,7 @@ static __always_inline struct any_operation *enter(struct span_key *key)
 	if (o) {
 		o->operation.slot.state = OPERATION_IDLE;
 		o->operation.slot.begun++;
+		o->operation.slot.header = 0;
 		return o;
 	}
 	o = bpf_map_lookup_elem(&operation_zero, &zero);
@@ -106,8 +109,10 @@ static __always_inline struct any_operation *enter(struct span_key *key)
 	if (n)
 		__sync_fetch_and_add(n, 1);
 	o = bpf_map_lookup_elem(&operations, key);
-	if (o)
+	if (o) {
 		o->operation.slot.begun = 1;
+		o->operation.slot.goroutine = key->goroutine;
+	}
 	return o;
 }
 

@@ -20,13 +20,16 @@ struct point {
 	__u64 addr; // link-time address
 	__u8 branch, cc; // counts only if the branch at addr goes this way
 	__u8 site; // which of its program's sites this is a point of
-	__u8 pad[5];
+	__u8 behind; // how far behind the call's return it is
+	__u8 ret; // the instruction is a RET, which the kernel would have to single-step
+	__u8 pad[3];
 	struct location results[MAX_RESULTS];
 };
 
 // The points of one program.
 struct points {
 	__u64 n;
+	__u64 fixed; // bits of an address that are the same wherever the executable was loaded: all, or of a PIE those within a page
 	struct point at[MAX_POINTS];
 };
 
@@ -38,11 +41,11 @@ static __always_inline const volatile struct point *find_point(struct pt_regs *c
 
 	if (has_attach_cookie) {
 		i = bpf_get_attach_cookie(ctx) >> 32;
-	} else { // pages are mapped whole, so a point's low 12 bits are the same wherever a PIE was loaded
+	} else {
 		__u64 ip = REG_IP(ctx);
 #pragma clang loop unroll(disable)
 		for (; i < MAX_POINTS && i < ps->n; i++) {
-			if (!((ps->at[i].addr ^ ip) & 0xfff))
+			if (!((ps->at[i].addr ^ ip) & ps->fixed))
 				break;
 		}
 	}
@@ -74,4 +77,14 @@ static __always_inline __u64 result_word(struct pt_regs *ctx, const volatile str
 	if (l->place == PLACE_STACK)
 		bpf_probe_read_user(&v, sizeof(v), (void *)(REG_SP(ctx) + l->off));
 	return v;
+}
+
+volatile const __u8 may_write_registers; // the kernel lets programs do so
+
+// carry_out does the RET that the program has stopped at, if it is one: the kernel skips it then. Last in a program; p is NULL if the
+// stop does not count. Another agent's program may have done it a moment ago.
+static __always_inline void carry_out(struct pt_regs *ctx, const volatile struct point *p)
+{
+	if (may_write_registers && p && p->ret && !((REG_IP(ctx) ^ p->addr) & 0xfff))
+		return_from(ctx);
 }

@@ -16,6 +16,12 @@
 	v; \
 })
 
+// STORE_REG changes a register of the target; kernels from 6.19 allow it. As above, the place must not be made a variable one.
+#define STORE_REG(ctx, reg, value) ({ \
+	__u64 v = (value); \
+	asm volatile("*(u64 *)(%0 + %1) = %2" : : "r"(ctx), "i"(__builtin_offsetof(struct pt_regs, reg)), "r"(v) : "memory"); \
+})
+
 #if defined(__TARGET_ARCH_x86)
 
 struct pt_regs {
@@ -32,6 +38,39 @@ struct pt_regs {
 #define GO_G(ctx) ((ctx)->r14)
 #define REG_IP(ctx) ((ctx)->ip)
 #define REG_SP(ctx) ((ctx)->sp)
+
+#define SET_ARG1(ctx, v) STORE_REG(ctx, ax, v)
+#define SET_ARG2(ctx, v) STORE_REG(ctx, bx, v)
+#define SET_ARG3(ctx, v) STORE_REG(ctx, cx, v)
+#define SET_ARG4(ctx, v) STORE_REG(ctx, di, v)
+#define SET_ARG5(ctx, v) STORE_REG(ctx, si, v)
+#define SET_IP(ctx, v) STORE_REG(ctx, ip, v)
+
+// may_call says whether a call made here would return to an address from low to high: that is the return address of the last
+// call, which no longer counts and is still there, right below the stack.
+static __always_inline bool may_call(struct pt_regs *ctx, __u64 low, __u64 high)
+{
+	__u64 to = 0;
+	return !bpf_probe_read_user(&to, sizeof(to), (void *)(REG_SP(ctx) - 8)) && to >= low && to <= high;
+}
+
+// return_from does a RET.
+static __always_inline void return_from(struct pt_regs *ctx)
+{
+	__u64 to;
+
+	if (bpf_probe_read_user(&to, sizeof(to), (void *)REG_SP(ctx)))
+		return;
+	SET_IP(ctx, to);
+	STORE_REG(ctx, sp, REG_SP(ctx) + 8);
+}
+
+// make_call enters the function that begins at fn. may_call said yes.
+static __always_inline void make_call(struct pt_regs *ctx, __u64 fn, __u64 back)
+{
+	STORE_REG(ctx, sp, REG_SP(ctx) - 8);
+	SET_IP(ctx, fn);
+}
 
 // reg_value returns the register with the hardware number n.
 static __always_inline __u64 reg_value(struct pt_regs *ctx, __u8 n)
@@ -91,6 +130,31 @@ struct pt_regs {
 #define GO_G(ctx) ((ctx)->regs[28])
 #define REG_IP(ctx) ((ctx)->pc)
 #define REG_SP(ctx) ((ctx)->sp)
+#define SET_ARG1(ctx, v) STORE_REG(ctx, regs[0], v)
+#define SET_ARG2(ctx, v) STORE_REG(ctx, regs[1], v)
+#define SET_ARG3(ctx, v) STORE_REG(ctx, regs[2], v)
+#define SET_ARG4(ctx, v) STORE_REG(ctx, regs[3], v)
+#define SET_ARG5(ctx, v) STORE_REG(ctx, regs[4], v)
+#define SET_IP(ctx, v) STORE_REG(ctx, pc, v)
+
+// may_call: a call made here returns where the link register says.
+static __always_inline bool may_call(struct pt_regs *ctx, __u64 low, __u64 high)
+{
+	return true;
+}
+
+// return_from does a RET.
+static __always_inline void return_from(struct pt_regs *ctx)
+{
+	SET_IP(ctx, ctx->regs[30]);
+}
+
+// make_call enters the function that begins at fn and comes back to back.
+static __always_inline void make_call(struct pt_regs *ctx, __u64 fn, __u64 back)
+{
+	STORE_REG(ctx, regs[30], back);
+	SET_IP(ctx, fn);
+}
 
 static __always_inline __u64 reg_value(struct pt_regs *ctx, __u8 n)
 {

@@ -108,7 +108,9 @@ func config(exporters, listen string) (agent.Config, error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // a neighbour of the programs that it traces: memory before CPU
 	}
-	cfg.Kernel = agent.Kernel{UprobeMulti: kernel.UprobeMulti() == nil, AttachCookie: kernel.AttachCookie() == nil}
+	cfg.Kernel = agent.Kernel{
+		UprobeMulti: kernel.UprobeMulti() == nil, AttachCookie: kernel.AttachCookie() == nil, RegisterWrites: kernel.RegisterWrites() == nil,
+	}
 	if cfg.Operations, err = operations(os.Getenv); err != nil {
 		return agent.Config{}, err
 	}
@@ -125,9 +127,8 @@ func config(exporters, listen string) (agent.Config, error) {
 	if err := kernel.RingBuffer(); err != nil {
 		return agent.Config{}, err
 	}
-	if wanted {
-		cfg.CannotInject = kernel.UserWrites()
-		cfg.Inject = cfg.CannotInject == nil
+	if err := injection(os.Getenv, kernel, wanted, &cfg); err != nil {
+		return agent.Config{}, err
 	}
 	if !cfg.Kernel.UprobeMulti { // else uprobes by perf events, which take more privileges, are not needed
 		return cfg, kernel.Uprobes()

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/remora-agent/remora/bpf"
+	"github.com/remora-agent/remora/internal/agent"
 )
 
 // propagation says whether trace context shall be written into outgoing requests: REMORA_PROPAGATION (tracecontext or none), else
@@ -34,6 +35,18 @@ func propagation(getenv func(string) string, log *zap.Logger) (bool, error) {
 		}
 	}
 	return slices.Contains(names, "tracecontext"), nil
+}
+
+// injection says how trace context comes into requests if that is wanted: REMORA_INJECT (auto, steer, write or none).
+func injection(getenv func(string) string, kernel bpf.Kernel, wanted bool, cfg *agent.Config) error {
+	has, cannot, err := kernel.Mechanisms(getenv("REMORA_INJECT"))
+	if err != nil {
+		return fmt.Errorf("REMORA_INJECT: %w", err)
+	}
+	if wanted {
+		cfg.Inject, cfg.CannotInject = has, cannot
+	}
+	return nil
 }
 
 // failWrite reads REMORA_TEST_FAIL_WRITE, by which the tests let a write of each injection fail.

@@ -30,15 +30,15 @@ type Config struct {
 	Kernel   Kernel
 	// Operations is how many can be under way at once, in all targets.
 	Operations   int
-	Inject       bool  // write trace context into outgoing requests; the kernel must let programs write
-	CannotInject error // why the kernel does not let it, though it is wanted
+	Inject       bpf.Mechanisms // how trace context comes into outgoing requests; the kernel must have them
+	CannotInject error          // why it does not, though it is wanted
 	// FailWrite makes a write of each injection fail, for tests: see bpf.Options.
 	FailWrite uint32
 	Log       *zap.Logger
 }
 
 // Kernel is what the agent must know of it.
-type Kernel struct{ UprobeMulti, AttachCookie bool }
+type Kernel struct{ UprobeMulti, AttachCookie, RegisterWrites bool }
 
 const (
 	drainInterval = 50 * time.Millisecond // between reads of the ring buffer
@@ -65,6 +65,7 @@ type Agent struct {
 	host     string
 	boot     time.Time
 	nextID   uint32
+	faults   uint64 // bpf.Losses.WriteFault, when last looked at
 }
 
 // New prepares an agent; nothing is attached yet. The caller must call Run or Close.
@@ -95,13 +96,15 @@ func New(cfg Config) (_ *Agent, err error) {
 	}()
 	a.metrics = newMetrics(a)
 	if a.runtime, err = bpf.Open(bpf.Options{
-		RingBytes:    ringBytes,
-		InFlight:     cfg.Operations,
-		UprobeMulti:  cfg.Kernel.UprobeMulti,
-		AttachCookie: cfg.Kernel.AttachCookie,
-		Inject:       cfg.Inject,
-		FailWrite:    cfg.FailWrite,
-		Sampling:     sampling(cfg.Sampler),
+		RingBytes:      ringBytes,
+		InFlight:       cfg.Operations,
+		UprobeMulti:    cfg.Kernel.UprobeMulti,
+		AttachCookie:   cfg.Kernel.AttachCookie,
+		Inject:         cfg.Inject.Any(),
+		Steer:          cfg.Inject.Steer,
+		RegisterWrites: cfg.Kernel.RegisterWrites,
+		FailWrite:      cfg.FailWrite,
+		Sampling:       sampling(cfg.Sampler),
 	}); err != nil {
 		return nil, err
 	}
@@ -164,6 +167,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			err = a.drain()
 		case <-trials.C:
 			a.programs.tryAll(a.cfg.Log)
+			a.touchAgain()
 		}
 		if err != nil {
 			return errors.Join(err, a.Close())
@@ -196,6 +200,7 @@ func (a *Agent) scan() error {
 			return err
 		}
 	}
+	a.touchNew()
 	a.targets.sweep(a.finish)
 	return nil
 }
@@ -203,6 +208,7 @@ func (a *Agent) scan() error {
 // Close detaches everything, sends what is left, and frees all. It may be called in any state, once.
 func (a *Agent) Close() error {
 	var errs []error
+	a.drainHeaders(a.targets.all()...)
 	for _, t := range a.targets.all() {
 		a.detach(t)
 	}

@@ -16,7 +16,7 @@ import (
 type programs struct {
 	runtime  *bpf.Runtime
 	probes   []probes.Probe
-	inject   bool
+	inject   bpf.Mechanisms
 	binaries map[process.FileID]*binary
 }
 
@@ -35,7 +35,7 @@ type loaded struct {
 	err    error
 }
 
-func newPrograms(runtime *bpf.Runtime, list []probes.Probe, inject bool) *programs {
+func newPrograms(runtime *bpf.Runtime, list []probes.Probe, inject bpf.Mechanisms) *programs {
 	return &programs{runtime: runtime, probes: list, inject: inject, binaries: map[process.FileID]*binary{}}
 }
 
@@ -68,9 +68,7 @@ func (p *programs) load(index uint32, plan plan.Plan) loaded {
 		l.err = fmt.Errorf("cannot read the compiled programs: %w", err)
 		return l
 	}
-	if !p.inject {
-		l.plan.DropInjecting()
-	}
+	l.plan.Choose(p.inject)
 	l.bpf, l.err = p.runtime.Load(spec, index, l.plan.Constants, l.plan.Without())
 	for _, program := range l.plan.Programs {
 		if l.err == nil && program.Err == nil && program.Trial != nil {

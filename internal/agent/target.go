@@ -32,6 +32,7 @@ type target struct {
 	attachments []bpf.Attachment
 	attached    int // programs
 	missing     int
+	touched     bool      // its pages that steering needs are present
 	gone        time.Time // zero while the process runs; written under targets.mu
 }
 
@@ -156,6 +157,10 @@ func (a *Agent) attachAll(p process.Process, path string, log *zap.Logger) {
 	for i := range b.probes {
 		a.attachProbe(t, &b.probes[i], log)
 	}
+	if path == a.fs.ExePath(p.PID) {
+		t.touched = true
+		a.touch(t)
+	}
 	a.targets.put(t) // its first events may wait already, but nobody reads them before we are done
 	if !a.fs.Same(p) {
 		a.release(p)
@@ -211,6 +216,7 @@ func (a *Agent) attachProbe(t *target, l *loaded, log *zap.Logger) {
 			continue
 		}
 		if err := a.attachProgram(t, l, program); err != nil {
+			a.drainHeaders(t)
 			for _, at := range slices.Backward(t.attachments[first:]) {
 				err = errors.Join(err, at.Close())
 			}
@@ -275,6 +281,24 @@ func (a *Agent) release(p process.Process) {
 		a.detach(t)
 		a.targets.leave(t)
 		a.cfg.Log.Info("the process left", zap.Int("pid", p.PID), zap.String("exe", p.Exe))
+	}
+}
+
+// drainHeaders waits until the requests of these targets carry whole headers: programs must not be detached before.
+func (a *Agent) drainHeaders(ts ...*target) {
+	var ids []uint32
+	for _, t := range ts {
+		ids = append(ids, t.id)
+	}
+	if a.runtime == nil {
+		return
+	}
+	stalled, err := a.runtime.Drain(ids...)
+	if err != nil {
+		a.cfg.Log.Warn("cannot wait for headers that are being written", zap.Error(err))
+	}
+	if stalled > 0 {
+		a.cfg.Log.Warn("requests were let go of while their header was being written: they had not gone on for seconds", zap.Int("requests", stalled))
 	}
 }
 

@@ -110,11 +110,11 @@ func report(f findings) []Check {
 			"what needs them is left out"),
 		tried("bpf_loop", f.bpfLoop, Warning, "is there",
 			"what needs it is left out"),
-		tried("user writes", f.userWrites, Warning, "are allowed",
-			"outgoing requests carry no traceparent; every span is still made"),
+		userWrites(f),
 		tried("register writes", f.registerWrites, Warning, "are allowed",
-			"probes on instructions that the kernel does not emulate, such as RET, cost a second trap; "+
-				"every span is still made"),
+			"probes on instructions that the kernel does not emulate, such as RET, cost a second trap, and "+
+				"traceparent cannot be steered into requests; every span is still made"),
+		propagation(f),
 		tried("other processes", f.otherProcesses, Warning, "are visible",
 			"only this user's own processes can be found and traced"),
 		tried("environments", f.environments, Warning, "are readable",
@@ -195,6 +195,35 @@ func uprobeMulti(f findings) Check {
 	}
 	return tried("uprobe_multi", f.uprobeMulti, Warning, "fires in all threads of one process",
 		"probes are attached one by one, which takes about four times as long")
+}
+
+// userWrites are needed only where requests cannot be steered.
+func userWrites(f findings) Check {
+	c := tried("user writes", f.userWrites, Warning, "are allowed",
+		"traceparent cannot be written into requests; every span is still made")
+	if f.userWrites != nil && f.registerWrites == nil {
+		return Check{Name: c.Name, Status: OK, Detail: c.Detail + "; steering does without"}
+	}
+	return c
+}
+
+// propagation says how traceparent comes into requests with REMORA_INJECT=auto.
+func propagation(f findings) Check {
+	c := Check{Name: "propagation", Status: OK}
+	switch {
+	case f.registerWrites == nil && f.userWrites == nil:
+		c.Detail = "by steering: the program's own functions write traceparent; by writing where a library has no probe that steers"
+	case f.registerWrites == nil:
+		c.Detail = "by steering: the program's own functions write traceparent, no byte of its memory is written"
+	case f.userWrites == nil:
+		c.Detail = "by writing traceparent into the program's buffers, because this kernel cannot steer"
+	default:
+		c.Status = Warning
+		c.Detail = "neither register writes nor user writes are allowed"
+		c.Consequence = "outgoing requests carry no traceparent; every span is still made"
+		c.Remedy = "see register writes and user writes"
+	}
+	return c
 }
 
 func pidNamespace(f findings) Check {

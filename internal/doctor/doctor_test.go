@@ -33,9 +33,21 @@ func TestReport(t *testing.T) {
 			func(f *findings) {
 				f.userWrites = &bpf.Unavailable{
 					Operation: "write", Cause: errors.New("locked down"), Remedy: "boot otherwise"}
+				f.registerWrites = errors.New("old kernel")
 			}, true, map[string]row{
 				"user writes": {Warning, "cannot write: locked down",
-					"outgoing requests carry no traceparent; every span is still made", "boot otherwise"},
+					"traceparent cannot be written into requests; every span is still made", "boot otherwise"},
+				"register writes": {Warning, "old kernel",
+					"probes on instructions that the kernel does not emulate, such as RET, cost a second trap, and " +
+						"traceparent cannot be steered into requests; every span is still made", ""},
+				"propagation": {Warning, "neither register writes nor user writes are allowed",
+					"outgoing requests carry no traceparent; every span is still made", "see register writes and user writes"},
+			},
+		},
+		"locked down, new kernel": {
+			func(f *findings) { f.userWrites = errors.New("locked down") }, true, map[string]row{
+				"user writes": {OK, "locked down; steering does without", "", ""},
+				"propagation": {OK, "by steering: the program's own functions write traceparent, no byte of its memory is written", "", ""},
 			},
 		},
 		"no uprobe_multi": {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/remora-agent/remora/bpf"
 	"github.com/remora-agent/remora/internal/plan"
 	"github.com/remora-agent/remora/probes"
 	"github.com/remora-agent/remora/process"
@@ -45,7 +46,16 @@ type Probe struct {
 	Library  string    `json:"library"`
 	State    string    `json:"state"`
 	Reason   string    `json:"reason,omitempty"`
+	Steering *Steering `json:"steering,omitempty"`
 	Programs []Program `json:"programs,omitempty"`
+}
+
+// Steering says how requests come to carry a traceparent without writes to the program's memory, in calls that the program is made to
+// do for each; or why they cannot.
+type Steering struct {
+	Calls   int    `json:"calls,omitempty"`
+	Carried int    `json:"calls_carried,omitempty"` // where the trace came in with an HTTP request that is still served
+	Reason  string `json:"reason,omitempty"`
 }
 
 // Program is one BPF program with its points, or why it has none.
@@ -99,6 +109,7 @@ func probe(p plan.Plan) Probe {
 	case p.Err != nil:
 		out.State = Off
 	}
+	out.Steering = steering(p)
 	for _, program := range p.Programs {
 		prog := Program{Name: program.Name, Optional: program.Optional, Trial: program.Trial != nil}
 		if program.Err != nil {
@@ -113,6 +124,24 @@ func probe(p plan.Plan) Probe {
 		out.Programs = append(out.Programs, prog)
 	}
 	return out
+}
+
+// steering counts the pieces of a traceparent of HTTP/1 that says "sampled"; of HTTP/2 there are as many, or one more or less.
+func steering(p plan.Plan) *Steering {
+	if p.NoSteering != nil {
+		return &Steering{Reason: p.NoSteering.Error()}
+	}
+	for _, value := range p.Constants {
+		pieces, ok := value.(bpf.Pieces)
+		if !ok {
+			continue
+		}
+		count := func(text int) int { return int(pieces.Texts[text].N) }
+		const sampled, traceID, spanID = 1, 16, 8 // pairs of digits
+		ends := count(bpf.TextLineName) + spanID + count(bpf.TextLineEnd+sampled)
+		return &Steering{Calls: ends + count(bpf.TextVersion) + traceID + count(bpf.TextDash), Carried: ends + 1}
+	}
+	return nil
 }
 
 // WriteText writes the report for people.
@@ -133,6 +162,11 @@ func (r Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(w, "\n%s: %s\n", p.Name, p.State)
 		if p.Reason != "" && p.State != NotLinked {
 			fmt.Fprintf(w, "  because: %s\n", p.Reason)
+		}
+		if s := p.Steering; s != nil && s.Reason != "" {
+			fmt.Fprintf(w, "  cannot be steered: %s\n", s.Reason)
+		} else if s != nil {
+			fmt.Fprintf(w, "  a steered traceparent takes %d calls, %d if its trace came in with an HTTP request\n", s.Calls, s.Carried)
 		}
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, program := range p.Programs {

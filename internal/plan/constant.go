@@ -41,6 +41,10 @@ func resolve(b *process.Binary, c probes.Constant) (any, error) {
 		return contexts(b), nil
 	case probes.Values:
 		return values(b, of), nil
+	case probes.Entry:
+		return entry(b, string(of))
+	case probes.Pieces:
+		return pieces(b)
 	case probes.MapOf:
 		l, err := b.Map(string(of))
 		if err != nil {
@@ -49,6 +53,15 @@ func resolve(b *process.Binary, c probes.Constant) (any, error) {
 		return mapLayout(l)
 	}
 	return nil, fmt.Errorf("constant %s: a source of unknown kind %T", c.Name, c.Of)
+}
+
+// entry is the address of a function of which there is only one.
+func entry(b *process.Binary, name string) (uint64, error) {
+	all := b.Functions(name)[name]
+	if len(all) != 1 {
+		return 0, fmt.Errorf("the program has %d functions %s, not 1", len(all), name)
+	}
+	return all[0].Addr, nil
 }
 
 func field(b *process.Binary, alternatives probes.Fields, c probes.Constant) (int64, error) {

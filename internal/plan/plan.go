@@ -24,6 +24,8 @@ type Plan struct {
 	Constants map[string]any // for bpf.Runtime.Load
 	// Err says why the whole probe is off, nil if it can be attached.
 	Err error
+	// NoSteering says why no trace context can be steered into requests, nil if nothing speaks against it.
+	NoSteering error
 
 	dropped []string // programs
 }
@@ -54,13 +56,30 @@ func (p *Plan) Without() []string {
 	return names
 }
 
-// DropInjecting takes the programs that write to the target out of the plan.
-func (p *Plan) DropInjecting() {
+// Choose takes the programs out of the plan that inject trace context by other mechanisms than these. Where a program that writes
+// has others in its stead that steer, and all of those can be placed, they are taken.
+func (p *Plan) Choose(by bpf.Mechanisms) {
+	steered := map[string]bool{}
+	for _, program := range p.Programs {
+		if of := program.InsteadOf; of != "" {
+			before, known := steered[of]
+			steered[of] = by.Steer && p.NoSteering == nil && program.Err == nil && (before || !known)
+		}
+	}
 	p.Programs = slices.DeleteFunc(p.Programs, func(program Program) bool {
-		if program.Injects {
+		out := false
+		switch {
+		case program.InsteadOf != "":
+			out = !steered[program.InsteadOf]
+		case program.Steers:
+			out = !by.Any()
+		case program.Injects:
+			out = !by.Write || steered[program.Name]
+		}
+		if out {
 			p.dropped = append(p.dropped, program.Name)
 		}
-		return program.Injects
+		return out
 	})
 }
 
@@ -91,13 +110,17 @@ func newPlan(b *process.Binary, probe probes.Probe, functions map[string][]proce
 		points, err := place(b, program, functions)
 		plan.Programs = append(plan.Programs, Program{Program: program, Points: points, Err: err})
 		if err == nil {
-			plan.Constants[program.Name+"_points"] = constantOf(points)
+			plan.Constants[program.Name+"_points"] = constantOf(points, b.PIE)
 		} else if !program.Optional {
 			plan.Err = errors.Join(plan.Err, err)
 		}
 	}
 	for _, c := range probe.Constants {
 		value, err := resolve(b, c)
+		if err != nil && c.Steers {
+			plan.NoSteering = err
+			continue
+		}
 		if err != nil {
 			plan.Err = errors.Join(plan.Err, err)
 			continue
@@ -290,6 +313,13 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 		return code.AfterError(site.Failed)
 	case site.At != "" && site.Every:
 		return code.AtCalls(site.At)
+	case site.Back != "":
+		followup := process.Others
+		if site.Again {
+			followup = process.Again
+		}
+		p, err := code.Resume(site.Back, site.Results, followup)
+		return []process.Point{p}, err
 	case site.At != "":
 		p, err := code.AtCall(site.At)
 		return []process.Point{p}, err
@@ -324,12 +354,23 @@ func checkPoints(points []Point) error {
 	return nil
 }
 
+const pageSize = 4096 // the smallest that there are
+
 // constantOf makes the programs' table of their points.
-func constantOf(points []Point) bpf.Points {
-	c := bpf.Points{N: uint64(len(points))}
+func constantOf(points []Point, pie bool) bpf.Points {
+	c := bpf.Points{N: uint64(len(points)), Fixed: ^uint64(0)}
+	if pie {
+		c.Fixed = pageSize - 1 // pages are mapped whole
+	}
 	for i, p := range points {
 		at := &c.At[i]
 		at.Addr, at.Cc, at.Site = p.Addr, p.CC, uint8(p.Site)
+		if p.Cost == process.Stepped && p.Asm == "RET" {
+			at.Ret = 1
+		}
+		if p.Return != 0 {
+			at.Behind = uint8(p.Addr - p.Return) // a few instructions
+		}
 		switch p.When {
 		case process.Always:
 			at.Branch = bpf.BranchAny

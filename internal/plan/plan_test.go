@@ -233,9 +233,9 @@ func TestConstantOf(t *testing.T) {
 			{Known: true, Reg: 1, Machine: 3}, {Known: true, Stack: true, Off: -16}, {}, {Const: true, Value: 7}, {Known: true, Machine: 9},
 		}}},
 	}
-	got := constantOf(points)
+	got := constantOf(points, true)
 	var want bpf.Points
-	want.N = 3
+	want.N, want.Fixed = 3, 0xfff
 	want.At[0].Addr = 0x1001
 	want.At[1].Addr, want.At[1].Branch, want.At[1].Cc = 0x1002, bpf.BranchTaken, 5
 	want.At[2].Addr, want.At[2].Branch, want.At[2].Cc = 0x1003, bpf.BranchNotTaken, 6
@@ -243,6 +243,9 @@ func TestConstantOf(t *testing.T) {
 	want.At[2].Results[1].Place, want.At[2].Results[1].Off = bpf.PlaceStack, -16
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := constantOf(points, false).Fixed; got != ^uint64(0) {
+		t.Errorf("where the executable is never moved, %#x stays", got)
 	}
 }
 

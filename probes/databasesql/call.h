@@ -4,6 +4,7 @@
 
 #include "context.h"
 #include "point.h"
+#include "stack.h"
 #include "text.h"
 #include "values.h"
 
@@ -62,7 +63,6 @@ struct sql_operation {
 };
 _Static_assert(sizeof(struct sql_operation) <= OPERATION_SIZE, "a call has no room among the operations");
 
-volatile const __s64 g_stack_hi;
 volatile const __s64 db_connector;
 volatile const __s64 conn_db, tx_db, tx_ctx, tx_done, stmt_db, stmt_query; // ABSENT: the program has no such thing
 volatile const struct known_values known_connectors, known_errors;
@@ -88,10 +88,4 @@ static __always_inline bool is_ping(__u8 call)
 static __always_inline bool retries(__u8 call)
 {
 	return call < DB_PING || call == DB_BEGIN || call >= STMT_QUERY;
-}
-
-// depth_of is how much of the goroutine's stack is in use: it stays the same when the stack is moved.
-static __always_inline __u64 depth_of(struct pt_regs *ctx)
-{
-	return read_u64(GO_G(ctx) + g_stack_hi) - REG_SP(ctx);
 }

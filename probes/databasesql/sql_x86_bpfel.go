@@ -23,6 +23,8 @@ type sqlAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
@@ -41,7 +43,7 @@ type sqlAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type sqlContextKey struct {
@@ -84,15 +86,18 @@ type sqlKnownValues struct {
 }
 
 type sqlPoints struct {
-	_  structs.HostLayout
-	N  uint64
-	At [24]struct {
+	_     structs.HostLayout
+	N     uint64
+	Fixed uint64
+	At    [24]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8
 		Cc      uint8
 		Site    uint8
-		Pad     [5]uint8
+		Behind  uint8
+		Ret     uint8
+		Pad     [3]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -194,46 +199,47 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	sqlMapContexts         = "contexts"
-	sqlMapEvents           = "events"
-	sqlMapLosses           = "losses"
-	sqlMapOperationCount   = "operation_count"
-	sqlMapOperationZero    = "operation_zero"
-	sqlMapOperations       = "operations"
-	sqlProgConnCall        = "conn_call"
-	sqlProgConnReturn      = "conn_return"
-	sqlProgDbCall          = "db_call"
-	sqlProgDbReturn        = "db_return"
-	sqlProgStmtCall        = "stmt_call"
-	sqlProgTxCall          = "tx_call"
-	sqlProgTxReturn        = "tx_return"
-	sqlVarConnCallPoints   = "conn_call_points"
-	sqlVarConnDb           = "conn_db"
-	sqlVarConnReturnPoints = "conn_return_points"
-	sqlVarDbCallPoints     = "db_call_points"
-	sqlVarDbConnector      = "db_connector"
-	sqlVarDbReturnPoints   = "db_return_points"
-	sqlVarG_parentGoid     = "g_parent_goid"
-	sqlVarG_stackHi        = "g_stack_hi"
-	sqlVarHasAttachCookie  = "has_attach_cookie"
-	sqlVarIdleMax          = "idle_max"
-	sqlVarKnownConnectors  = "known_connectors"
-	sqlVarKnownContexts    = "known_contexts"
-	sqlVarKnownErrors      = "known_errors"
-	sqlVarProbeIndex       = "probe_index"
-	sqlVarRuntimeG_goid    = "runtime_g_goid"
-	sqlVarSampler          = "sampler"
-	sqlVarStmtCallPoints   = "stmt_call_points"
-	sqlVarStmtDb           = "stmt_db"
-	sqlVarStmtQuery        = "stmt_query"
-	sqlVarTxCallPoints     = "tx_call_points"
-	sqlVarTxCtx            = "tx_ctx"
-	sqlVarTxDb             = "tx_db"
-	sqlVarTxDone           = "tx_done"
-	sqlVarTxReturnPoints   = "tx_return_points"
-	sqlVarUnused           = "unused"
-	sqlVarUnusedCall       = "unused_call"
-	sqlVarUnusedLimits     = "unused_limits"
+	sqlMapContexts          = "contexts"
+	sqlMapEvents            = "events"
+	sqlMapLosses            = "losses"
+	sqlMapOperationCount    = "operation_count"
+	sqlMapOperationZero     = "operation_zero"
+	sqlMapOperations        = "operations"
+	sqlProgConnCall         = "conn_call"
+	sqlProgConnReturn       = "conn_return"
+	sqlProgDbCall           = "db_call"
+	sqlProgDbReturn         = "db_return"
+	sqlProgStmtCall         = "stmt_call"
+	sqlProgTxCall           = "tx_call"
+	sqlProgTxReturn         = "tx_return"
+	sqlVarConnCallPoints    = "conn_call_points"
+	sqlVarConnDb            = "conn_db"
+	sqlVarConnReturnPoints  = "conn_return_points"
+	sqlVarDbCallPoints      = "db_call_points"
+	sqlVarDbConnector       = "db_connector"
+	sqlVarDbReturnPoints    = "db_return_points"
+	sqlVarG_parentGoid      = "g_parent_goid"
+	sqlVarG_stackHi         = "g_stack_hi"
+	sqlVarHasAttachCookie   = "has_attach_cookie"
+	sqlVarIdleMax           = "idle_max"
+	sqlVarKnownConnectors   = "known_connectors"
+	sqlVarKnownContexts     = "known_contexts"
+	sqlVarKnownErrors       = "known_errors"
+	sqlVarMayWriteRegisters = "may_write_registers"
+	sqlVarProbeIndex        = "probe_index"
+	sqlVarRuntimeG_goid     = "runtime_g_goid"
+	sqlVarSampler           = "sampler"
+	sqlVarStmtCallPoints    = "stmt_call_points"
+	sqlVarStmtDb            = "stmt_db"
+	sqlVarStmtQuery         = "stmt_query"
+	sqlVarTxCallPoints      = "tx_call_points"
+	sqlVarTxCtx             = "tx_ctx"
+	sqlVarTxDb              = "tx_db"
+	sqlVarTxDone            = "tx_done"
+	sqlVarTxReturnPoints    = "tx_return_points"
+	sqlVarUnused            = "unused"
+	sqlVarUnusedCall        = "unused_call"
+	sqlVarUnusedLimits      = "unused_limits"
 )
 
 // loadSql returns the embedded CollectionSpec for sql.
@@ -303,33 +309,34 @@ type sqlMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sqlVariableSpecs struct {
-	ConnCallPoints   *ebpf.VariableSpec `ebpf:"conn_call_points"`
-	ConnDb           *ebpf.VariableSpec `ebpf:"conn_db"`
-	ConnReturnPoints *ebpf.VariableSpec `ebpf:"conn_return_points"`
-	DbCallPoints     *ebpf.VariableSpec `ebpf:"db_call_points"`
-	DbConnector      *ebpf.VariableSpec `ebpf:"db_connector"`
-	DbReturnPoints   *ebpf.VariableSpec `ebpf:"db_return_points"`
-	G_parentGoid     *ebpf.VariableSpec `ebpf:"g_parent_goid"`
-	G_stackHi        *ebpf.VariableSpec `ebpf:"g_stack_hi"`
-	HasAttachCookie  *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
-	IdleMax          *ebpf.VariableSpec `ebpf:"idle_max"`
-	KnownConnectors  *ebpf.VariableSpec `ebpf:"known_connectors"`
-	KnownContexts    *ebpf.VariableSpec `ebpf:"known_contexts"`
-	KnownErrors      *ebpf.VariableSpec `ebpf:"known_errors"`
-	ProbeIndex       *ebpf.VariableSpec `ebpf:"probe_index"`
-	RuntimeG_goid    *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
-	Sampler          *ebpf.VariableSpec `ebpf:"sampler"`
-	StmtCallPoints   *ebpf.VariableSpec `ebpf:"stmt_call_points"`
-	StmtDb           *ebpf.VariableSpec `ebpf:"stmt_db"`
-	StmtQuery        *ebpf.VariableSpec `ebpf:"stmt_query"`
-	TxCallPoints     *ebpf.VariableSpec `ebpf:"tx_call_points"`
-	TxCtx            *ebpf.VariableSpec `ebpf:"tx_ctx"`
-	TxDb             *ebpf.VariableSpec `ebpf:"tx_db"`
-	TxDone           *ebpf.VariableSpec `ebpf:"tx_done"`
-	TxReturnPoints   *ebpf.VariableSpec `ebpf:"tx_return_points"`
-	Unused           *ebpf.VariableSpec `ebpf:"unused"`
-	UnusedCall       *ebpf.VariableSpec `ebpf:"unused_call"`
-	UnusedLimits     *ebpf.VariableSpec `ebpf:"unused_limits"`
+	ConnCallPoints    *ebpf.VariableSpec `ebpf:"conn_call_points"`
+	ConnDb            *ebpf.VariableSpec `ebpf:"conn_db"`
+	ConnReturnPoints  *ebpf.VariableSpec `ebpf:"conn_return_points"`
+	DbCallPoints      *ebpf.VariableSpec `ebpf:"db_call_points"`
+	DbConnector       *ebpf.VariableSpec `ebpf:"db_connector"`
+	DbReturnPoints    *ebpf.VariableSpec `ebpf:"db_return_points"`
+	G_parentGoid      *ebpf.VariableSpec `ebpf:"g_parent_goid"`
+	G_stackHi         *ebpf.VariableSpec `ebpf:"g_stack_hi"`
+	HasAttachCookie   *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
+	IdleMax           *ebpf.VariableSpec `ebpf:"idle_max"`
+	KnownConnectors   *ebpf.VariableSpec `ebpf:"known_connectors"`
+	KnownContexts     *ebpf.VariableSpec `ebpf:"known_contexts"`
+	KnownErrors       *ebpf.VariableSpec `ebpf:"known_errors"`
+	MayWriteRegisters *ebpf.VariableSpec `ebpf:"may_write_registers"`
+	ProbeIndex        *ebpf.VariableSpec `ebpf:"probe_index"`
+	RuntimeG_goid     *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
+	Sampler           *ebpf.VariableSpec `ebpf:"sampler"`
+	StmtCallPoints    *ebpf.VariableSpec `ebpf:"stmt_call_points"`
+	StmtDb            *ebpf.VariableSpec `ebpf:"stmt_db"`
+	StmtQuery         *ebpf.VariableSpec `ebpf:"stmt_query"`
+	TxCallPoints      *ebpf.VariableSpec `ebpf:"tx_call_points"`
+	TxCtx             *ebpf.VariableSpec `ebpf:"tx_ctx"`
+	TxDb              *ebpf.VariableSpec `ebpf:"tx_db"`
+	TxDone            *ebpf.VariableSpec `ebpf:"tx_done"`
+	TxReturnPoints    *ebpf.VariableSpec `ebpf:"tx_return_points"`
+	Unused            *ebpf.VariableSpec `ebpf:"unused"`
+	UnusedCall        *ebpf.VariableSpec `ebpf:"unused_call"`
+	UnusedLimits      *ebpf.VariableSpec `ebpf:"unused_limits"`
 }
 
 // sqlObjects contains all objects after they have been loaded into the kernel.
@@ -375,33 +382,34 @@ func (m *sqlMaps) Close() error {
 //
 // It can be passed to loadSqlObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sqlVariables struct {
-	ConnCallPoints   *ebpf.Variable `ebpf:"conn_call_points"`
-	ConnDb           *ebpf.Variable `ebpf:"conn_db"`
-	ConnReturnPoints *ebpf.Variable `ebpf:"conn_return_points"`
-	DbCallPoints     *ebpf.Variable `ebpf:"db_call_points"`
-	DbConnector      *ebpf.Variable `ebpf:"db_connector"`
-	DbReturnPoints   *ebpf.Variable `ebpf:"db_return_points"`
-	G_parentGoid     *ebpf.Variable `ebpf:"g_parent_goid"`
-	G_stackHi        *ebpf.Variable `ebpf:"g_stack_hi"`
-	HasAttachCookie  *ebpf.Variable `ebpf:"has_attach_cookie"`
-	IdleMax          *ebpf.Variable `ebpf:"idle_max"`
-	KnownConnectors  *ebpf.Variable `ebpf:"known_connectors"`
-	KnownContexts    *ebpf.Variable `ebpf:"known_contexts"`
-	KnownErrors      *ebpf.Variable `ebpf:"known_errors"`
-	ProbeIndex       *ebpf.Variable `ebpf:"probe_index"`
-	RuntimeG_goid    *ebpf.Variable `ebpf:"runtime_g_goid"`
-	Sampler          *ebpf.Variable `ebpf:"sampler"`
-	StmtCallPoints   *ebpf.Variable `ebpf:"stmt_call_points"`
-	StmtDb           *ebpf.Variable `ebpf:"stmt_db"`
-	StmtQuery        *ebpf.Variable `ebpf:"stmt_query"`
-	TxCallPoints     *ebpf.Variable `ebpf:"tx_call_points"`
-	TxCtx            *ebpf.Variable `ebpf:"tx_ctx"`
-	TxDb             *ebpf.Variable `ebpf:"tx_db"`
-	TxDone           *ebpf.Variable `ebpf:"tx_done"`
-	TxReturnPoints   *ebpf.Variable `ebpf:"tx_return_points"`
-	Unused           *ebpf.Variable `ebpf:"unused"`
-	UnusedCall       *ebpf.Variable `ebpf:"unused_call"`
-	UnusedLimits     *ebpf.Variable `ebpf:"unused_limits"`
+	ConnCallPoints    *ebpf.Variable `ebpf:"conn_call_points"`
+	ConnDb            *ebpf.Variable `ebpf:"conn_db"`
+	ConnReturnPoints  *ebpf.Variable `ebpf:"conn_return_points"`
+	DbCallPoints      *ebpf.Variable `ebpf:"db_call_points"`
+	DbConnector       *ebpf.Variable `ebpf:"db_connector"`
+	DbReturnPoints    *ebpf.Variable `ebpf:"db_return_points"`
+	G_parentGoid      *ebpf.Variable `ebpf:"g_parent_goid"`
+	G_stackHi         *ebpf.Variable `ebpf:"g_stack_hi"`
+	HasAttachCookie   *ebpf.Variable `ebpf:"has_attach_cookie"`
+	IdleMax           *ebpf.Variable `ebpf:"idle_max"`
+	KnownConnectors   *ebpf.Variable `ebpf:"known_connectors"`
+	KnownContexts     *ebpf.Variable `ebpf:"known_contexts"`
+	KnownErrors       *ebpf.Variable `ebpf:"known_errors"`
+	MayWriteRegisters *ebpf.Variable `ebpf:"may_write_registers"`
+	ProbeIndex        *ebpf.Variable `ebpf:"probe_index"`
+	RuntimeG_goid     *ebpf.Variable `ebpf:"runtime_g_goid"`
+	Sampler           *ebpf.Variable `ebpf:"sampler"`
+	StmtCallPoints    *ebpf.Variable `ebpf:"stmt_call_points"`
+	StmtDb            *ebpf.Variable `ebpf:"stmt_db"`
+	StmtQuery         *ebpf.Variable `ebpf:"stmt_query"`
+	TxCallPoints      *ebpf.Variable `ebpf:"tx_call_points"`
+	TxCtx             *ebpf.Variable `ebpf:"tx_ctx"`
+	TxDb              *ebpf.Variable `ebpf:"tx_db"`
+	TxDone            *ebpf.Variable `ebpf:"tx_done"`
+	TxReturnPoints    *ebpf.Variable `ebpf:"tx_return_points"`
+	Unused            *ebpf.Variable `ebpf:"unused"`
+	UnusedCall        *ebpf.Variable `ebpf:"unused_call"`
+	UnusedLimits      *ebpf.Variable `ebpf:"unused_limits"`
 }
 
 // sqlPrograms contains all programs after they have been loaded into the kernel.

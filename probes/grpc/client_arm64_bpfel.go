@@ -29,6 +29,8 @@ type clientAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
@@ -47,7 +49,7 @@ type clientAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type clientContextKey struct {
@@ -100,15 +102,18 @@ type clientHeaderOwner struct {
 }
 
 type clientPoints struct {
-	_  structs.HostLayout
-	N  uint64
-	At [24]struct {
+	_     structs.HostLayout
+	N     uint64
+	Fixed uint64
+	At    [24]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8
 		Cc      uint8
 		Site    uint8
-		Pad     [5]uint8
+		Behind  uint8
+		Ret     uint8
+		Pad     [3]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -179,6 +184,7 @@ const (
 	clientVarIdleMax               = "idle_max"
 	clientVarInjectEnabled         = "inject_enabled"
 	clientVarKnownContexts         = "known_contexts"
+	clientVarMayWriteRegisters     = "may_write_registers"
 	clientVarMetadataKeys          = "metadata_keys"
 	clientVarMetadataLayout        = "metadata_layout"
 	clientVarProbeIndex            = "probe_index"
@@ -311,6 +317,7 @@ type clientVariableSpecs struct {
 	IdleMax               *ebpf.VariableSpec `ebpf:"idle_max"`
 	InjectEnabled         *ebpf.VariableSpec `ebpf:"inject_enabled"`
 	KnownContexts         *ebpf.VariableSpec `ebpf:"known_contexts"`
+	MayWriteRegisters     *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	MetadataKeys          *ebpf.VariableSpec `ebpf:"metadata_keys"`
 	MetadataLayout        *ebpf.VariableSpec `ebpf:"metadata_layout"`
 	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
@@ -423,6 +430,7 @@ type clientVariables struct {
 	IdleMax               *ebpf.Variable `ebpf:"idle_max"`
 	InjectEnabled         *ebpf.Variable `ebpf:"inject_enabled"`
 	KnownContexts         *ebpf.Variable `ebpf:"known_contexts"`
+	MayWriteRegisters     *ebpf.Variable `ebpf:"may_write_registers"`
 	MetadataKeys          *ebpf.Variable `ebpf:"metadata_keys"`
 	MetadataLayout        *ebpf.Variable `ebpf:"metadata_layout"`
 	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`

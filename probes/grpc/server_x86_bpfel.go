@@ -29,6 +29,8 @@ type serverAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
@@ -47,7 +49,7 @@ type serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type serverContextKey struct {
@@ -135,15 +137,18 @@ type serverHeaderOwner struct {
 }
 
 type serverPoints struct {
-	_  structs.HostLayout
-	N  uint64
-	At [24]struct {
+	_     structs.HostLayout
+	N     uint64
+	Fixed uint64
+	At    [24]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8
 		Cc      uint8
 		Site    uint8
-		Pad     [5]uint8
+		Behind  uint8
+		Ret     uint8
+		Pad     [3]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -199,6 +204,7 @@ const (
 	serverVarIdleMax                  = "idle_max"
 	serverVarInjectEnabled            = "inject_enabled"
 	serverVarKnownContexts            = "known_contexts"
+	serverVarMayWriteRegisters        = "may_write_registers"
 	serverVarMetadataKeys             = "metadata_keys"
 	serverVarMetadataLayout           = "metadata_layout"
 	serverVarPeerAddr                 = "peer_addr"
@@ -302,6 +308,7 @@ type serverVariableSpecs struct {
 	IdleMax                  *ebpf.VariableSpec `ebpf:"idle_max"`
 	InjectEnabled            *ebpf.VariableSpec `ebpf:"inject_enabled"`
 	KnownContexts            *ebpf.VariableSpec `ebpf:"known_contexts"`
+	MayWriteRegisters        *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	MetadataKeys             *ebpf.VariableSpec `ebpf:"metadata_keys"`
 	MetadataLayout           *ebpf.VariableSpec `ebpf:"metadata_layout"`
 	PeerAddr                 *ebpf.VariableSpec `ebpf:"peer_addr"`
@@ -385,6 +392,7 @@ type serverVariables struct {
 	IdleMax                  *ebpf.Variable `ebpf:"idle_max"`
 	InjectEnabled            *ebpf.Variable `ebpf:"inject_enabled"`
 	KnownContexts            *ebpf.Variable `ebpf:"known_contexts"`
+	MayWriteRegisters        *ebpf.Variable `ebpf:"may_write_registers"`
 	MetadataKeys             *ebpf.Variable `ebpf:"metadata_keys"`
 	MetadataLayout           *ebpf.Variable `ebpf:"metadata_layout"`
 	PeerAddr                 *ebpf.Variable `ebpf:"peer_addr"`

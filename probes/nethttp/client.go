@@ -25,11 +25,24 @@ func Client() probes.Probe {
 		Spec:    loadClient,
 		Programs: []probes.Program{
 			{Name: clientProgRoundTrip, Sites: []probes.Site{{Func: "net/http.(*Transport).roundTrip"}}},
-			{Name: clientProgStream, Injects: true, Optional: true, Unless: parentGoid(),
+			{Name: clientProgStream, Injects: true, Steers: true, Optional: true, Unless: parentGoid(),
 				Sites: append(old.stream(), now.stream()...)},
 			{Name: clientProgWriteFrame, Injects: true, Optional: true, Sites: append(old.flush(), now.flush()...)},
+			{Name: clientProgSteerFields, Injects: true, Steers: true, InsteadOf: clientProgWriteFrame, Optional: true,
+				Sites: []probes.Site{old.encode(), now.encode()}},
+			{Name: clientProgSteerFieldsReturn, Injects: true, Steers: true, InsteadOf: clientProgWriteFrame, Optional: true,
+				Sites: append(old.encoded(), now.encoded()...)},
 			{Name: clientProgWriteHeader, Injects: true, Optional: true, Sites: []probes.Site{
 				{Func: "net/http.(*Request).write", At: "net/http.Header.writeSubset"},
+			}},
+			{Name: clientProgSteerHeader, Injects: true, Steers: true, InsteadOf: clientProgWriteHeader, Optional: true, Sites: []probes.Site{
+				{Func: "net/http.(*Request).write", At: "net/http.Header.writeSubset"},
+			}},
+			{Name: clientProgSteerEnd, Injects: true, Steers: true, InsteadOf: clientProgWriteHeader, Optional: true, Sites: []probes.Site{
+				{Func: "net/http.(*Request).write", At: "io.WriteString"},
+			}},
+			{Name: clientProgSteerEndReturn, Injects: true, Steers: true, InsteadOf: clientProgWriteHeader, Optional: true, Sites: []probes.Site{
+				{Func: "net/http.(*Request).write", Back: "io.WriteString", Again: true, Results: 3},
 			}},
 			{Name: clientProgRoundTripReturn, Sites: []probes.Site{
 				{Func: "net/http.(*Transport).roundTrip", Return: true, Results: 2, Success: []string{"net/http.(*persistConn).roundTrip"}},
@@ -37,6 +50,8 @@ func Client() probes.Probe {
 		},
 		Constants: append(callConstants(old, now), probes.Constant{
 			Name: clientVarBufioWriterItabs, Of: probes.Itabs{Interface: "io.Writer", Concrete: []string{"*bufio.Writer"}}, Optional: true,
+		}, probes.Constant{
+			Name: clientVarIoWriteString, Of: probes.Entry("io.WriteString"), Steers: true,
 		}),
 		NewDecoder: newClientDecoder,
 	}
@@ -88,6 +103,12 @@ func callConstants(alternatives ...http2Names) []probes.Constant {
 		{Name: clientVarConnWerr, Of: http2("ClientConn", "werr"), Optional: true},
 		{Name: clientVarConnFramer, Of: http2("ClientConn", "fr"), Optional: true},
 		{Name: clientVarConnPeerMaxHeaderList, Of: http2("ClientConn", "peerMaxHeaderListSize"), Optional: true},
+		{Name: clientVarPieces, Of: probes.Pieces{}, Steers: true},
+		{Name: clientVarBufferWriteString, Of: probes.Entry("bytes.(*Buffer).WriteString"), Steers: true},
+		{Name: clientVarBufferBuf, Of: probes.Field{Type: "bytes.Buffer", Path: "buf"}},
+		{Name: clientVarBufferOff, Of: probes.Field{Type: "bytes.Buffer", Path: "off"}},
+		{Name: clientVarStreamConn, Of: http2("clientStream", "cc"), Optional: true},
+		{Name: clientVarConnHbuf, Of: http2("ClientConn", "hbuf"), Optional: true},
 		{Name: clientVarFramerWbuf, Of: http2("Framer", "wbuf"), Optional: true},
 	}
 }

@@ -5,6 +5,7 @@
 #include "context.h"
 #include "inject.h"
 #include "request.h"
+#include "stack.h"
 
 #define SCHEME_MAX 16
 #define PATH_MAX 1024
@@ -33,7 +34,9 @@ struct http_call {
 		__u64 header; // under which the call is in calls_by_header; 0: nothing is to be written into its request
 		__u64 depth; // of the stack where it was called, bytes
 		__u64 writer; // goroutine that has written trace context into its HTTP/2 stream
-		struct go_string traceparent; // that the request carries already
+		__u64 served; // goroutine of the request that the call is a part of, 0: of none that is known
+		__u64 served_begun; // its number
+		struct go_string traceparent, tracestate; // of the header that was walked last: first of what the request carries already
 		struct trace_parent parent;
 		struct map_walk walk; // of its header
 	} work;
@@ -54,7 +57,6 @@ const enum http_client_limits *unused_limits __attribute__((unused));
 volatile const __s64 request_url, request_response, response_request, response_status, response_proto_major, response_proto_minor;
 volatile const __s64 url_size, url_scheme, url_opaque, url_user, url_host, url_path, url_raw_path, url_raw_query, url_fragment, url_force_query;
 volatile const __s64 bufio_err, bufio_buf, bufio_n;
-volatile const __s64 g_stack_hi;
 
 static __always_inline struct http_call *find_call(struct span_key *key)
 {

@@ -29,6 +29,8 @@ type clientAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
@@ -47,7 +49,7 @@ type clientAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type clientContextKey struct {
@@ -151,15 +153,18 @@ const (
 )
 
 type clientPoints struct {
-	_  structs.HostLayout
-	N  uint64
-	At [24]struct {
+	_     structs.HostLayout
+	N     uint64
+	Fixed uint64
+	At    [24]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8
 		Cc      uint8
 		Site    uint8
-		Pad     [5]uint8
+		Behind  uint8
+		Ret     uint8
+		Pad     [3]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -190,72 +195,142 @@ type clientSpanText struct {
 	Len uint16
 }
 
+type clientSteerNote struct {
+	_      structs.HostLayout
+	Depth  uint64
+	Owner  uint64
+	Header uint64
+	Writer [2]uint64
+}
+
+type clientSteerPieces struct {
+	_     structs.HostLayout
+	Texts [15]struct {
+		_  structs.HostLayout
+		N  uint64
+		At [8]uint64
+	}
+	Hex  [256]uint64
+	Byte [256]uint64
+}
+
+type clientSteering struct {
+	_     structs.HostLayout
+	State uint32
+	Rerun uint32
+	Since uint64
+	Note  clientSteerNote
+	Call  uint64
+	Ret   uint64
+	Back  uint64
+	Own   struct {
+		_   structs.HostLayout
+		Ptr uint64
+		Len uint64
+	}
+	Results     [5]uint64
+	Content     uint32
+	Pad         uint32
+	Next        uint32
+	Count       uint32
+	Length      uint32
+	Pos         uint32
+	StateAt     uint32
+	StateLength uint32
+	IdAt        uint32
+	IdEnd       uint32
+	Pieces      [64]uint64
+	Text        [128]uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	clientMapCallsByHeader         = "calls_by_header"
-	clientMapContexts              = "contexts"
-	clientMapEvents                = "events"
-	clientMapLosses                = "losses"
-	clientMapOperationCount        = "operation_count"
-	clientMapOperationZero         = "operation_zero"
-	clientMapOperations            = "operations"
-	clientMapStreamCallers         = "stream_callers"
-	clientProgRoundTrip            = "round_trip"
-	clientProgRoundTripReturn      = "round_trip_return"
-	clientProgStream               = "stream"
-	clientProgWriteFrame           = "write_frame"
-	clientProgWriteHeader          = "write_header"
-	clientVarBufioBuf              = "bufio_buf"
-	clientVarBufioErr              = "bufio_err"
-	clientVarBufioN                = "bufio_n"
-	clientVarBufioWr               = "bufio_wr"
-	clientVarBufioWriterItabs      = "bufio_writer_itabs"
-	clientVarConnFramer            = "conn_framer"
-	clientVarConnPeerMaxHeaderList = "conn_peer_max_header_list"
-	clientVarConnWerr              = "conn_werr"
-	clientVarConnWriterErr         = "conn_writer_err"
-	clientVarConnWriterItabs       = "conn_writer_itabs"
-	clientVarFailWrite             = "fail_write"
-	clientVarFramerWbuf            = "framer_wbuf"
-	clientVarG_parentGoid          = "g_parent_goid"
-	clientVarG_stackHi             = "g_stack_hi"
-	clientVarHasAttachCookie       = "has_attach_cookie"
-	clientVarHeaderLayout          = "header_layout"
-	clientVarIdleMax               = "idle_max"
-	clientVarInjectEnabled         = "inject_enabled"
-	clientVarKnownContexts         = "known_contexts"
-	clientVarProbeIndex            = "probe_index"
-	clientVarRequestCtx            = "request_ctx"
-	clientVarRequestHeader         = "request_header"
-	clientVarRequestMethod         = "request_method"
-	clientVarRequestResponse       = "request_response"
-	clientVarRequestSize           = "request_size"
-	clientVarRequestUrl            = "request_url"
-	clientVarResponseProtoMajor    = "response_proto_major"
-	clientVarResponseProtoMinor    = "response_proto_minor"
-	clientVarResponseRequest       = "response_request"
-	clientVarResponseStatus        = "response_status"
-	clientVarRoundTripPoints       = "round_trip_points"
-	clientVarRoundTripReturnPoints = "round_trip_return_points"
-	clientVarRuntimeG_goid         = "runtime_g_goid"
-	clientVarSampler               = "sampler"
-	clientVarStreamPoints          = "stream_points"
-	clientVarUnused                = "unused"
-	clientVarUnusedLimits          = "unused_limits"
-	clientVarUrlForceQuery         = "url_force_query"
-	clientVarUrlFragment           = "url_fragment"
-	clientVarUrlHost               = "url_host"
-	clientVarUrlOpaque             = "url_opaque"
-	clientVarUrlPath               = "url_path"
-	clientVarUrlRawPath            = "url_raw_path"
-	clientVarUrlRawQuery           = "url_raw_query"
-	clientVarUrlScheme             = "url_scheme"
-	clientVarUrlSize               = "url_size"
-	clientVarUrlUser               = "url_user"
-	clientVarWriteFramePoints      = "write_frame_points"
-	clientVarWriteHeaderPoints     = "write_header_points"
+	clientMapCallsByHeader           = "calls_by_header"
+	clientMapContexts                = "contexts"
+	clientMapDraining                = "draining"
+	clientMapEvents                  = "events"
+	clientMapLosses                  = "losses"
+	clientMapOperationCount          = "operation_count"
+	clientMapOperationZero           = "operation_zero"
+	clientMapOperations              = "operations"
+	clientMapSteerNotes              = "steer_notes"
+	clientMapSteeringZero            = "steering_zero"
+	clientMapSteerings               = "steerings"
+	clientMapStreamCallers           = "stream_callers"
+	clientProgRoundTrip              = "round_trip"
+	clientProgRoundTripReturn        = "round_trip_return"
+	clientProgSteerEnd               = "steer_end"
+	clientProgSteerEndReturn         = "steer_end_return"
+	clientProgSteerFields            = "steer_fields"
+	clientProgSteerFieldsReturn      = "steer_fields_return"
+	clientProgSteerHeader            = "steer_header"
+	clientProgStream                 = "stream"
+	clientProgWriteFrame             = "write_frame"
+	clientProgWriteHeader            = "write_header"
+	clientVarBufferBuf               = "buffer_buf"
+	clientVarBufferOff               = "buffer_off"
+	clientVarBufferWriteString       = "buffer_write_string"
+	clientVarBufioBuf                = "bufio_buf"
+	clientVarBufioErr                = "bufio_err"
+	clientVarBufioN                  = "bufio_n"
+	clientVarBufioWr                 = "bufio_wr"
+	clientVarBufioWriterItabs        = "bufio_writer_itabs"
+	clientVarConnFramer              = "conn_framer"
+	clientVarConnHbuf                = "conn_hbuf"
+	clientVarConnPeerMaxHeaderList   = "conn_peer_max_header_list"
+	clientVarConnWerr                = "conn_werr"
+	clientVarConnWriterErr           = "conn_writer_err"
+	clientVarConnWriterItabs         = "conn_writer_itabs"
+	clientVarFailWrite               = "fail_write"
+	clientVarFramerWbuf              = "framer_wbuf"
+	clientVarG_parentGoid            = "g_parent_goid"
+	clientVarG_stackHi               = "g_stack_hi"
+	clientVarHasAttachCookie         = "has_attach_cookie"
+	clientVarHeaderLayout            = "header_layout"
+	clientVarIdleMax                 = "idle_max"
+	clientVarInjectEnabled           = "inject_enabled"
+	clientVarIoWriteString           = "io_write_string"
+	clientVarKnownContexts           = "known_contexts"
+	clientVarMayWriteRegisters       = "may_write_registers"
+	clientVarPieces                  = "pieces"
+	clientVarProbeIndex              = "probe_index"
+	clientVarRequestCtx              = "request_ctx"
+	clientVarRequestHeader           = "request_header"
+	clientVarRequestMethod           = "request_method"
+	clientVarRequestResponse         = "request_response"
+	clientVarRequestSize             = "request_size"
+	clientVarRequestUrl              = "request_url"
+	clientVarResponseProtoMajor      = "response_proto_major"
+	clientVarResponseProtoMinor      = "response_proto_minor"
+	clientVarResponseRequest         = "response_request"
+	clientVarResponseStatus          = "response_status"
+	clientVarRoundTripPoints         = "round_trip_points"
+	clientVarRoundTripReturnPoints   = "round_trip_return_points"
+	clientVarRuntimeG_goid           = "runtime_g_goid"
+	clientVarSampler                 = "sampler"
+	clientVarSteerEndPoints          = "steer_end_points"
+	clientVarSteerEndReturnPoints    = "steer_end_return_points"
+	clientVarSteerFieldsPoints       = "steer_fields_points"
+	clientVarSteerFieldsReturnPoints = "steer_fields_return_points"
+	clientVarSteerHeaderPoints       = "steer_header_points"
+	clientVarStreamConn              = "stream_conn"
+	clientVarStreamPoints            = "stream_points"
+	clientVarUnused                  = "unused"
+	clientVarUnusedLimits            = "unused_limits"
+	clientVarUrlForceQuery           = "url_force_query"
+	clientVarUrlFragment             = "url_fragment"
+	clientVarUrlHost                 = "url_host"
+	clientVarUrlOpaque               = "url_opaque"
+	clientVarUrlPath                 = "url_path"
+	clientVarUrlRawPath              = "url_raw_path"
+	clientVarUrlRawQuery             = "url_raw_query"
+	clientVarUrlScheme               = "url_scheme"
+	clientVarUrlSize                 = "url_size"
+	clientVarUrlUser                 = "url_user"
+	clientVarWriteFramePoints        = "write_frame_points"
+	clientVarWriteHeaderPoints       = "write_header_points"
 )
 
 // loadClient returns the embedded CollectionSpec for client.
@@ -300,11 +375,16 @@ type clientSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type clientProgramSpecs struct {
-	RoundTrip       *ebpf.ProgramSpec `ebpf:"round_trip"`
-	RoundTripReturn *ebpf.ProgramSpec `ebpf:"round_trip_return"`
-	Stream          *ebpf.ProgramSpec `ebpf:"stream"`
-	WriteFrame      *ebpf.ProgramSpec `ebpf:"write_frame"`
-	WriteHeader     *ebpf.ProgramSpec `ebpf:"write_header"`
+	RoundTrip         *ebpf.ProgramSpec `ebpf:"round_trip"`
+	RoundTripReturn   *ebpf.ProgramSpec `ebpf:"round_trip_return"`
+	SteerEnd          *ebpf.ProgramSpec `ebpf:"steer_end"`
+	SteerEndReturn    *ebpf.ProgramSpec `ebpf:"steer_end_return"`
+	SteerFields       *ebpf.ProgramSpec `ebpf:"steer_fields"`
+	SteerFieldsReturn *ebpf.ProgramSpec `ebpf:"steer_fields_return"`
+	SteerHeader       *ebpf.ProgramSpec `ebpf:"steer_header"`
+	Stream            *ebpf.ProgramSpec `ebpf:"stream"`
+	WriteFrame        *ebpf.ProgramSpec `ebpf:"write_frame"`
+	WriteHeader       *ebpf.ProgramSpec `ebpf:"write_header"`
 }
 
 // clientMapSpecs contains maps before they are loaded into the kernel.
@@ -313,11 +393,15 @@ type clientProgramSpecs struct {
 type clientMapSpecs struct {
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
+	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
+	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
+	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
 	StreamCallers  *ebpf.MapSpec `ebpf:"stream_callers"`
 }
 
@@ -325,55 +409,68 @@ type clientMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type clientVariableSpecs struct {
-	BufioBuf              *ebpf.VariableSpec `ebpf:"bufio_buf"`
-	BufioErr              *ebpf.VariableSpec `ebpf:"bufio_err"`
-	BufioN                *ebpf.VariableSpec `ebpf:"bufio_n"`
-	BufioWr               *ebpf.VariableSpec `ebpf:"bufio_wr"`
-	BufioWriterItabs      *ebpf.VariableSpec `ebpf:"bufio_writer_itabs"`
-	ConnFramer            *ebpf.VariableSpec `ebpf:"conn_framer"`
-	ConnPeerMaxHeaderList *ebpf.VariableSpec `ebpf:"conn_peer_max_header_list"`
-	ConnWerr              *ebpf.VariableSpec `ebpf:"conn_werr"`
-	ConnWriterErr         *ebpf.VariableSpec `ebpf:"conn_writer_err"`
-	ConnWriterItabs       *ebpf.VariableSpec `ebpf:"conn_writer_itabs"`
-	FailWrite             *ebpf.VariableSpec `ebpf:"fail_write"`
-	FramerWbuf            *ebpf.VariableSpec `ebpf:"framer_wbuf"`
-	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
-	G_stackHi             *ebpf.VariableSpec `ebpf:"g_stack_hi"`
-	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
-	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
-	IdleMax               *ebpf.VariableSpec `ebpf:"idle_max"`
-	InjectEnabled         *ebpf.VariableSpec `ebpf:"inject_enabled"`
-	KnownContexts         *ebpf.VariableSpec `ebpf:"known_contexts"`
-	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
-	RequestCtx            *ebpf.VariableSpec `ebpf:"request_ctx"`
-	RequestHeader         *ebpf.VariableSpec `ebpf:"request_header"`
-	RequestMethod         *ebpf.VariableSpec `ebpf:"request_method"`
-	RequestResponse       *ebpf.VariableSpec `ebpf:"request_response"`
-	RequestSize           *ebpf.VariableSpec `ebpf:"request_size"`
-	RequestUrl            *ebpf.VariableSpec `ebpf:"request_url"`
-	ResponseProtoMajor    *ebpf.VariableSpec `ebpf:"response_proto_major"`
-	ResponseProtoMinor    *ebpf.VariableSpec `ebpf:"response_proto_minor"`
-	ResponseRequest       *ebpf.VariableSpec `ebpf:"response_request"`
-	ResponseStatus        *ebpf.VariableSpec `ebpf:"response_status"`
-	RoundTripPoints       *ebpf.VariableSpec `ebpf:"round_trip_points"`
-	RoundTripReturnPoints *ebpf.VariableSpec `ebpf:"round_trip_return_points"`
-	RuntimeG_goid         *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
-	Sampler               *ebpf.VariableSpec `ebpf:"sampler"`
-	StreamPoints          *ebpf.VariableSpec `ebpf:"stream_points"`
-	Unused                *ebpf.VariableSpec `ebpf:"unused"`
-	UnusedLimits          *ebpf.VariableSpec `ebpf:"unused_limits"`
-	UrlForceQuery         *ebpf.VariableSpec `ebpf:"url_force_query"`
-	UrlFragment           *ebpf.VariableSpec `ebpf:"url_fragment"`
-	UrlHost               *ebpf.VariableSpec `ebpf:"url_host"`
-	UrlOpaque             *ebpf.VariableSpec `ebpf:"url_opaque"`
-	UrlPath               *ebpf.VariableSpec `ebpf:"url_path"`
-	UrlRawPath            *ebpf.VariableSpec `ebpf:"url_raw_path"`
-	UrlRawQuery           *ebpf.VariableSpec `ebpf:"url_raw_query"`
-	UrlScheme             *ebpf.VariableSpec `ebpf:"url_scheme"`
-	UrlSize               *ebpf.VariableSpec `ebpf:"url_size"`
-	UrlUser               *ebpf.VariableSpec `ebpf:"url_user"`
-	WriteFramePoints      *ebpf.VariableSpec `ebpf:"write_frame_points"`
-	WriteHeaderPoints     *ebpf.VariableSpec `ebpf:"write_header_points"`
+	BufferBuf               *ebpf.VariableSpec `ebpf:"buffer_buf"`
+	BufferOff               *ebpf.VariableSpec `ebpf:"buffer_off"`
+	BufferWriteString       *ebpf.VariableSpec `ebpf:"buffer_write_string"`
+	BufioBuf                *ebpf.VariableSpec `ebpf:"bufio_buf"`
+	BufioErr                *ebpf.VariableSpec `ebpf:"bufio_err"`
+	BufioN                  *ebpf.VariableSpec `ebpf:"bufio_n"`
+	BufioWr                 *ebpf.VariableSpec `ebpf:"bufio_wr"`
+	BufioWriterItabs        *ebpf.VariableSpec `ebpf:"bufio_writer_itabs"`
+	ConnFramer              *ebpf.VariableSpec `ebpf:"conn_framer"`
+	ConnHbuf                *ebpf.VariableSpec `ebpf:"conn_hbuf"`
+	ConnPeerMaxHeaderList   *ebpf.VariableSpec `ebpf:"conn_peer_max_header_list"`
+	ConnWerr                *ebpf.VariableSpec `ebpf:"conn_werr"`
+	ConnWriterErr           *ebpf.VariableSpec `ebpf:"conn_writer_err"`
+	ConnWriterItabs         *ebpf.VariableSpec `ebpf:"conn_writer_itabs"`
+	FailWrite               *ebpf.VariableSpec `ebpf:"fail_write"`
+	FramerWbuf              *ebpf.VariableSpec `ebpf:"framer_wbuf"`
+	G_parentGoid            *ebpf.VariableSpec `ebpf:"g_parent_goid"`
+	G_stackHi               *ebpf.VariableSpec `ebpf:"g_stack_hi"`
+	HasAttachCookie         *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
+	HeaderLayout            *ebpf.VariableSpec `ebpf:"header_layout"`
+	IdleMax                 *ebpf.VariableSpec `ebpf:"idle_max"`
+	InjectEnabled           *ebpf.VariableSpec `ebpf:"inject_enabled"`
+	IoWriteString           *ebpf.VariableSpec `ebpf:"io_write_string"`
+	KnownContexts           *ebpf.VariableSpec `ebpf:"known_contexts"`
+	MayWriteRegisters       *ebpf.VariableSpec `ebpf:"may_write_registers"`
+	Pieces                  *ebpf.VariableSpec `ebpf:"pieces"`
+	ProbeIndex              *ebpf.VariableSpec `ebpf:"probe_index"`
+	RequestCtx              *ebpf.VariableSpec `ebpf:"request_ctx"`
+	RequestHeader           *ebpf.VariableSpec `ebpf:"request_header"`
+	RequestMethod           *ebpf.VariableSpec `ebpf:"request_method"`
+	RequestResponse         *ebpf.VariableSpec `ebpf:"request_response"`
+	RequestSize             *ebpf.VariableSpec `ebpf:"request_size"`
+	RequestUrl              *ebpf.VariableSpec `ebpf:"request_url"`
+	ResponseProtoMajor      *ebpf.VariableSpec `ebpf:"response_proto_major"`
+	ResponseProtoMinor      *ebpf.VariableSpec `ebpf:"response_proto_minor"`
+	ResponseRequest         *ebpf.VariableSpec `ebpf:"response_request"`
+	ResponseStatus          *ebpf.VariableSpec `ebpf:"response_status"`
+	RoundTripPoints         *ebpf.VariableSpec `ebpf:"round_trip_points"`
+	RoundTripReturnPoints   *ebpf.VariableSpec `ebpf:"round_trip_return_points"`
+	RuntimeG_goid           *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
+	Sampler                 *ebpf.VariableSpec `ebpf:"sampler"`
+	SteerEndPoints          *ebpf.VariableSpec `ebpf:"steer_end_points"`
+	SteerEndReturnPoints    *ebpf.VariableSpec `ebpf:"steer_end_return_points"`
+	SteerFieldsPoints       *ebpf.VariableSpec `ebpf:"steer_fields_points"`
+	SteerFieldsReturnPoints *ebpf.VariableSpec `ebpf:"steer_fields_return_points"`
+	SteerHeaderPoints       *ebpf.VariableSpec `ebpf:"steer_header_points"`
+	StreamConn              *ebpf.VariableSpec `ebpf:"stream_conn"`
+	StreamPoints            *ebpf.VariableSpec `ebpf:"stream_points"`
+	Unused                  *ebpf.VariableSpec `ebpf:"unused"`
+	UnusedLimits            *ebpf.VariableSpec `ebpf:"unused_limits"`
+	UrlForceQuery           *ebpf.VariableSpec `ebpf:"url_force_query"`
+	UrlFragment             *ebpf.VariableSpec `ebpf:"url_fragment"`
+	UrlHost                 *ebpf.VariableSpec `ebpf:"url_host"`
+	UrlOpaque               *ebpf.VariableSpec `ebpf:"url_opaque"`
+	UrlPath                 *ebpf.VariableSpec `ebpf:"url_path"`
+	UrlRawPath              *ebpf.VariableSpec `ebpf:"url_raw_path"`
+	UrlRawQuery             *ebpf.VariableSpec `ebpf:"url_raw_query"`
+	UrlScheme               *ebpf.VariableSpec `ebpf:"url_scheme"`
+	UrlSize                 *ebpf.VariableSpec `ebpf:"url_size"`
+	UrlUser                 *ebpf.VariableSpec `ebpf:"url_user"`
+	WriteFramePoints        *ebpf.VariableSpec `ebpf:"write_frame_points"`
+	WriteHeaderPoints       *ebpf.VariableSpec `ebpf:"write_header_points"`
 }
 
 // clientObjects contains all objects after they have been loaded into the kernel.
@@ -398,11 +495,15 @@ func (o *clientObjects) Close() error {
 type clientMaps struct {
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
+	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
+	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
+	Steerings      *ebpf.Map `ebpf:"steerings"`
 	StreamCallers  *ebpf.Map `ebpf:"stream_callers"`
 }
 
@@ -410,11 +511,15 @@ func (m *clientMaps) Close() error {
 	return _ClientClose(
 		m.CallsByHeader,
 		m.Contexts,
+		m.Draining,
 		m.Events,
 		m.Losses,
 		m.OperationCount,
 		m.OperationZero,
 		m.Operations,
+		m.SteerNotes,
+		m.SteeringZero,
+		m.Steerings,
 		m.StreamCallers,
 	)
 }
@@ -423,72 +528,95 @@ func (m *clientMaps) Close() error {
 //
 // It can be passed to loadClientObjects or ebpf.CollectionSpec.LoadAndAssign.
 type clientVariables struct {
-	BufioBuf              *ebpf.Variable `ebpf:"bufio_buf"`
-	BufioErr              *ebpf.Variable `ebpf:"bufio_err"`
-	BufioN                *ebpf.Variable `ebpf:"bufio_n"`
-	BufioWr               *ebpf.Variable `ebpf:"bufio_wr"`
-	BufioWriterItabs      *ebpf.Variable `ebpf:"bufio_writer_itabs"`
-	ConnFramer            *ebpf.Variable `ebpf:"conn_framer"`
-	ConnPeerMaxHeaderList *ebpf.Variable `ebpf:"conn_peer_max_header_list"`
-	ConnWerr              *ebpf.Variable `ebpf:"conn_werr"`
-	ConnWriterErr         *ebpf.Variable `ebpf:"conn_writer_err"`
-	ConnWriterItabs       *ebpf.Variable `ebpf:"conn_writer_itabs"`
-	FailWrite             *ebpf.Variable `ebpf:"fail_write"`
-	FramerWbuf            *ebpf.Variable `ebpf:"framer_wbuf"`
-	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`
-	G_stackHi             *ebpf.Variable `ebpf:"g_stack_hi"`
-	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
-	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
-	IdleMax               *ebpf.Variable `ebpf:"idle_max"`
-	InjectEnabled         *ebpf.Variable `ebpf:"inject_enabled"`
-	KnownContexts         *ebpf.Variable `ebpf:"known_contexts"`
-	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
-	RequestCtx            *ebpf.Variable `ebpf:"request_ctx"`
-	RequestHeader         *ebpf.Variable `ebpf:"request_header"`
-	RequestMethod         *ebpf.Variable `ebpf:"request_method"`
-	RequestResponse       *ebpf.Variable `ebpf:"request_response"`
-	RequestSize           *ebpf.Variable `ebpf:"request_size"`
-	RequestUrl            *ebpf.Variable `ebpf:"request_url"`
-	ResponseProtoMajor    *ebpf.Variable `ebpf:"response_proto_major"`
-	ResponseProtoMinor    *ebpf.Variable `ebpf:"response_proto_minor"`
-	ResponseRequest       *ebpf.Variable `ebpf:"response_request"`
-	ResponseStatus        *ebpf.Variable `ebpf:"response_status"`
-	RoundTripPoints       *ebpf.Variable `ebpf:"round_trip_points"`
-	RoundTripReturnPoints *ebpf.Variable `ebpf:"round_trip_return_points"`
-	RuntimeG_goid         *ebpf.Variable `ebpf:"runtime_g_goid"`
-	Sampler               *ebpf.Variable `ebpf:"sampler"`
-	StreamPoints          *ebpf.Variable `ebpf:"stream_points"`
-	Unused                *ebpf.Variable `ebpf:"unused"`
-	UnusedLimits          *ebpf.Variable `ebpf:"unused_limits"`
-	UrlForceQuery         *ebpf.Variable `ebpf:"url_force_query"`
-	UrlFragment           *ebpf.Variable `ebpf:"url_fragment"`
-	UrlHost               *ebpf.Variable `ebpf:"url_host"`
-	UrlOpaque             *ebpf.Variable `ebpf:"url_opaque"`
-	UrlPath               *ebpf.Variable `ebpf:"url_path"`
-	UrlRawPath            *ebpf.Variable `ebpf:"url_raw_path"`
-	UrlRawQuery           *ebpf.Variable `ebpf:"url_raw_query"`
-	UrlScheme             *ebpf.Variable `ebpf:"url_scheme"`
-	UrlSize               *ebpf.Variable `ebpf:"url_size"`
-	UrlUser               *ebpf.Variable `ebpf:"url_user"`
-	WriteFramePoints      *ebpf.Variable `ebpf:"write_frame_points"`
-	WriteHeaderPoints     *ebpf.Variable `ebpf:"write_header_points"`
+	BufferBuf               *ebpf.Variable `ebpf:"buffer_buf"`
+	BufferOff               *ebpf.Variable `ebpf:"buffer_off"`
+	BufferWriteString       *ebpf.Variable `ebpf:"buffer_write_string"`
+	BufioBuf                *ebpf.Variable `ebpf:"bufio_buf"`
+	BufioErr                *ebpf.Variable `ebpf:"bufio_err"`
+	BufioN                  *ebpf.Variable `ebpf:"bufio_n"`
+	BufioWr                 *ebpf.Variable `ebpf:"bufio_wr"`
+	BufioWriterItabs        *ebpf.Variable `ebpf:"bufio_writer_itabs"`
+	ConnFramer              *ebpf.Variable `ebpf:"conn_framer"`
+	ConnHbuf                *ebpf.Variable `ebpf:"conn_hbuf"`
+	ConnPeerMaxHeaderList   *ebpf.Variable `ebpf:"conn_peer_max_header_list"`
+	ConnWerr                *ebpf.Variable `ebpf:"conn_werr"`
+	ConnWriterErr           *ebpf.Variable `ebpf:"conn_writer_err"`
+	ConnWriterItabs         *ebpf.Variable `ebpf:"conn_writer_itabs"`
+	FailWrite               *ebpf.Variable `ebpf:"fail_write"`
+	FramerWbuf              *ebpf.Variable `ebpf:"framer_wbuf"`
+	G_parentGoid            *ebpf.Variable `ebpf:"g_parent_goid"`
+	G_stackHi               *ebpf.Variable `ebpf:"g_stack_hi"`
+	HasAttachCookie         *ebpf.Variable `ebpf:"has_attach_cookie"`
+	HeaderLayout            *ebpf.Variable `ebpf:"header_layout"`
+	IdleMax                 *ebpf.Variable `ebpf:"idle_max"`
+	InjectEnabled           *ebpf.Variable `ebpf:"inject_enabled"`
+	IoWriteString           *ebpf.Variable `ebpf:"io_write_string"`
+	KnownContexts           *ebpf.Variable `ebpf:"known_contexts"`
+	MayWriteRegisters       *ebpf.Variable `ebpf:"may_write_registers"`
+	Pieces                  *ebpf.Variable `ebpf:"pieces"`
+	ProbeIndex              *ebpf.Variable `ebpf:"probe_index"`
+	RequestCtx              *ebpf.Variable `ebpf:"request_ctx"`
+	RequestHeader           *ebpf.Variable `ebpf:"request_header"`
+	RequestMethod           *ebpf.Variable `ebpf:"request_method"`
+	RequestResponse         *ebpf.Variable `ebpf:"request_response"`
+	RequestSize             *ebpf.Variable `ebpf:"request_size"`
+	RequestUrl              *ebpf.Variable `ebpf:"request_url"`
+	ResponseProtoMajor      *ebpf.Variable `ebpf:"response_proto_major"`
+	ResponseProtoMinor      *ebpf.Variable `ebpf:"response_proto_minor"`
+	ResponseRequest         *ebpf.Variable `ebpf:"response_request"`
+	ResponseStatus          *ebpf.Variable `ebpf:"response_status"`
+	RoundTripPoints         *ebpf.Variable `ebpf:"round_trip_points"`
+	RoundTripReturnPoints   *ebpf.Variable `ebpf:"round_trip_return_points"`
+	RuntimeG_goid           *ebpf.Variable `ebpf:"runtime_g_goid"`
+	Sampler                 *ebpf.Variable `ebpf:"sampler"`
+	SteerEndPoints          *ebpf.Variable `ebpf:"steer_end_points"`
+	SteerEndReturnPoints    *ebpf.Variable `ebpf:"steer_end_return_points"`
+	SteerFieldsPoints       *ebpf.Variable `ebpf:"steer_fields_points"`
+	SteerFieldsReturnPoints *ebpf.Variable `ebpf:"steer_fields_return_points"`
+	SteerHeaderPoints       *ebpf.Variable `ebpf:"steer_header_points"`
+	StreamConn              *ebpf.Variable `ebpf:"stream_conn"`
+	StreamPoints            *ebpf.Variable `ebpf:"stream_points"`
+	Unused                  *ebpf.Variable `ebpf:"unused"`
+	UnusedLimits            *ebpf.Variable `ebpf:"unused_limits"`
+	UrlForceQuery           *ebpf.Variable `ebpf:"url_force_query"`
+	UrlFragment             *ebpf.Variable `ebpf:"url_fragment"`
+	UrlHost                 *ebpf.Variable `ebpf:"url_host"`
+	UrlOpaque               *ebpf.Variable `ebpf:"url_opaque"`
+	UrlPath                 *ebpf.Variable `ebpf:"url_path"`
+	UrlRawPath              *ebpf.Variable `ebpf:"url_raw_path"`
+	UrlRawQuery             *ebpf.Variable `ebpf:"url_raw_query"`
+	UrlScheme               *ebpf.Variable `ebpf:"url_scheme"`
+	UrlSize                 *ebpf.Variable `ebpf:"url_size"`
+	UrlUser                 *ebpf.Variable `ebpf:"url_user"`
+	WriteFramePoints        *ebpf.Variable `ebpf:"write_frame_points"`
+	WriteHeaderPoints       *ebpf.Variable `ebpf:"write_header_points"`
 }
 
 // clientPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadClientObjects or ebpf.CollectionSpec.LoadAndAssign.
 type clientPrograms struct {
-	RoundTrip       *ebpf.Program `ebpf:"round_trip"`
-	RoundTripReturn *ebpf.Program `ebpf:"round_trip_return"`
-	Stream          *ebpf.Program `ebpf:"stream"`
-	WriteFrame      *ebpf.Program `ebpf:"write_frame"`
-	WriteHeader     *ebpf.Program `ebpf:"write_header"`
+	RoundTrip         *ebpf.Program `ebpf:"round_trip"`
+	RoundTripReturn   *ebpf.Program `ebpf:"round_trip_return"`
+	SteerEnd          *ebpf.Program `ebpf:"steer_end"`
+	SteerEndReturn    *ebpf.Program `ebpf:"steer_end_return"`
+	SteerFields       *ebpf.Program `ebpf:"steer_fields"`
+	SteerFieldsReturn *ebpf.Program `ebpf:"steer_fields_return"`
+	SteerHeader       *ebpf.Program `ebpf:"steer_header"`
+	Stream            *ebpf.Program `ebpf:"stream"`
+	WriteFrame        *ebpf.Program `ebpf:"write_frame"`
+	WriteHeader       *ebpf.Program `ebpf:"write_header"`
 }
 
 func (p *clientPrograms) Close() error {
 	return _ClientClose(
 		p.RoundTrip,
 		p.RoundTripReturn,
+		p.SteerEnd,
+		p.SteerEndReturn,
+		p.SteerFields,
+		p.SteerFieldsReturn,
+		p.SteerHeader,
 		p.Stream,
 		p.WriteFrame,
 		p.WriteHeader,

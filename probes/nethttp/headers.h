@@ -20,7 +20,7 @@ static __always_inline void keep_header(struct http_request *r, struct go_string
 	if (IS_TRACEPARENT(n, w)) {
 		r->work.traceparent = first_value(values);
 		r->work.traceparents = values.len;
-	} else if (n == 10 && w[0] == WORD('T', 'r', 'a', 'c', 'e', 's', 't', 'a') && w[1] == WORD('t', 'e', 0, 0, 0, 0, 0, 0)) {
+	} else if (IS_TRACESTATE(n, w)) {
 		r->event.trace_state = append_trace_state(t, values);
 		r->slot.trace_state = __builtin_offsetof(struct http_request, event.text.data) + r->event.trace_state.off;
 		r->slot.trace_state_len = r->event.trace_state.len;

@@ -4,8 +4,6 @@
 
 #include "bufio.h"
 
-volatile const struct addr_set bufio_writer_itabs;
-
 #define TRACEPARENT_LINE (13 + TRACEPARENT_LEN + 2)
 #define TRACE_STATE_NAME 12
 

@@ -30,6 +30,22 @@ func (n http2Names) stream() []probes.Site {
 	return []probes.Site{{Func: n.method("clientStream", "doRequest")}}
 }
 
+// encode is where a client begins to encode a request's header, encoded where the last of its fields is encoded.
+func (n http2Names) encode() probes.Site {
+	return probes.Site{Func: n.method("clientStream", "encodeAndWriteHeaders")}
+}
+
+func (n http2Names) encoded() []probes.Site {
+	site := n.encode()
+	site.Results = 4 // what they return differs: any of it is to stay
+	var sites []probes.Site
+	for _, by := range []string{n.method("ClientConn", "encodeHeaders"), n.typ("encodeRequestHeaders")} {
+		site.Back = by
+		sites = append(sites, site)
+	}
+	return sites
+}
+
 func (n http2Names) flush() []probes.Site {
 	return []probes.Site{{Func: n.method("ClientConn", "writeHeaders"), At: "bufio.(*Writer).Flush"}}
 }

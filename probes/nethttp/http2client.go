@@ -14,8 +14,12 @@ func HTTP2Client() probes.Probe {
 		Spec:    loadHttp2client,
 		Programs: []probes.Program{
 			{Name: http2clientProgHttp2RoundTrip, Sites: []probes.Site{{Func: roundTrip}}},
-			{Name: http2clientProgHttp2Stream, Injects: true, Optional: true, Unless: parentGoid(), Sites: names.stream()},
+			{Name: http2clientProgHttp2Stream, Injects: true, Steers: true, Optional: true, Unless: parentGoid(), Sites: names.stream()},
 			{Name: http2clientProgHttp2WriteFrame, Injects: true, Optional: true, Sites: names.flush()},
+			{Name: http2clientProgHttp2SteerFields, Injects: true, Steers: true, InsteadOf: http2clientProgHttp2WriteFrame, Optional: true,
+				Sites: []probes.Site{names.encode()}},
+			{Name: http2clientProgHttp2SteerFieldsReturn, Injects: true, Steers: true, InsteadOf: http2clientProgHttp2WriteFrame, Optional: true,
+				Sites: names.encoded()},
 			{Name: http2clientProgHttp2RoundTripReturn, Sites: []probes.Site{{Func: roundTrip, Return: true, Results: 2}}},
 		},
 		Constants:  callConstants(names),

@@ -29,6 +29,8 @@ type http2clientAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
@@ -47,7 +49,7 @@ type http2clientAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type http2clientContextKey struct {
@@ -100,15 +102,18 @@ type http2clientHeaderOwner struct {
 }
 
 type http2clientPoints struct {
-	_  structs.HostLayout
-	N  uint64
-	At [24]struct {
+	_     structs.HostLayout
+	N     uint64
+	Fixed uint64
+	At    [24]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8
 		Cc      uint8
 		Site    uint8
-		Pad     [5]uint8
+		Behind  uint8
+		Ret     uint8
+		Pad     [3]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -133,69 +138,132 @@ type http2clientSpanKey struct {
 	Goroutine uint64
 }
 
+type http2clientSteerNote struct {
+	_      structs.HostLayout
+	Depth  uint64
+	Owner  uint64
+	Header uint64
+	Writer [2]uint64
+}
+
+type http2clientSteerPieces struct {
+	_     structs.HostLayout
+	Texts [15]struct {
+		_  structs.HostLayout
+		N  uint64
+		At [8]uint64
+	}
+	Hex  [256]uint64
+	Byte [256]uint64
+}
+
+type http2clientSteering struct {
+	_     structs.HostLayout
+	State uint32
+	Rerun uint32
+	Since uint64
+	Note  http2clientSteerNote
+	Call  uint64
+	Ret   uint64
+	Back  uint64
+	Own   struct {
+		_   structs.HostLayout
+		Ptr uint64
+		Len uint64
+	}
+	Results     [5]uint64
+	Content     uint32
+	Pad         uint32
+	Next        uint32
+	Count       uint32
+	Length      uint32
+	Pos         uint32
+	StateAt     uint32
+	StateLength uint32
+	IdAt        uint32
+	IdEnd       uint32
+	Pieces      [64]uint64
+	Text        [128]uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	http2clientMapCallsByHeader              = "calls_by_header"
-	http2clientMapContexts                   = "contexts"
-	http2clientMapEvents                     = "events"
-	http2clientMapLosses                     = "losses"
-	http2clientMapOperationCount             = "operation_count"
-	http2clientMapOperationZero              = "operation_zero"
-	http2clientMapOperations                 = "operations"
-	http2clientMapStreamCallers              = "stream_callers"
-	http2clientProgHttp2RoundTrip            = "http2_round_trip"
-	http2clientProgHttp2RoundTripReturn      = "http2_round_trip_return"
-	http2clientProgHttp2Stream               = "http2_stream"
-	http2clientProgHttp2WriteFrame           = "http2_write_frame"
-	http2clientVarBufioBuf                   = "bufio_buf"
-	http2clientVarBufioErr                   = "bufio_err"
-	http2clientVarBufioN                     = "bufio_n"
-	http2clientVarBufioWr                    = "bufio_wr"
-	http2clientVarConnFramer                 = "conn_framer"
-	http2clientVarConnPeerMaxHeaderList      = "conn_peer_max_header_list"
-	http2clientVarConnWerr                   = "conn_werr"
-	http2clientVarConnWriterErr              = "conn_writer_err"
-	http2clientVarConnWriterItabs            = "conn_writer_itabs"
-	http2clientVarFailWrite                  = "fail_write"
-	http2clientVarFramerWbuf                 = "framer_wbuf"
-	http2clientVarG_parentGoid               = "g_parent_goid"
-	http2clientVarG_stackHi                  = "g_stack_hi"
-	http2clientVarHasAttachCookie            = "has_attach_cookie"
-	http2clientVarHeaderLayout               = "header_layout"
-	http2clientVarHttp2RoundTripPoints       = "http2_round_trip_points"
-	http2clientVarHttp2RoundTripReturnPoints = "http2_round_trip_return_points"
-	http2clientVarHttp2StreamPoints          = "http2_stream_points"
-	http2clientVarHttp2WriteFramePoints      = "http2_write_frame_points"
-	http2clientVarIdleMax                    = "idle_max"
-	http2clientVarInjectEnabled              = "inject_enabled"
-	http2clientVarKnownContexts              = "known_contexts"
-	http2clientVarProbeIndex                 = "probe_index"
-	http2clientVarRequestCtx                 = "request_ctx"
-	http2clientVarRequestHeader              = "request_header"
-	http2clientVarRequestMethod              = "request_method"
-	http2clientVarRequestResponse            = "request_response"
-	http2clientVarRequestSize                = "request_size"
-	http2clientVarRequestUrl                 = "request_url"
-	http2clientVarResponseProtoMajor         = "response_proto_major"
-	http2clientVarResponseProtoMinor         = "response_proto_minor"
-	http2clientVarResponseRequest            = "response_request"
-	http2clientVarResponseStatus             = "response_status"
-	http2clientVarRuntimeG_goid              = "runtime_g_goid"
-	http2clientVarSampler                    = "sampler"
-	http2clientVarUnused                     = "unused"
-	http2clientVarUnusedLimits               = "unused_limits"
-	http2clientVarUrlForceQuery              = "url_force_query"
-	http2clientVarUrlFragment                = "url_fragment"
-	http2clientVarUrlHost                    = "url_host"
-	http2clientVarUrlOpaque                  = "url_opaque"
-	http2clientVarUrlPath                    = "url_path"
-	http2clientVarUrlRawPath                 = "url_raw_path"
-	http2clientVarUrlRawQuery                = "url_raw_query"
-	http2clientVarUrlScheme                  = "url_scheme"
-	http2clientVarUrlSize                    = "url_size"
-	http2clientVarUrlUser                    = "url_user"
+	http2clientMapCallsByHeader                = "calls_by_header"
+	http2clientMapContexts                     = "contexts"
+	http2clientMapDraining                     = "draining"
+	http2clientMapEvents                       = "events"
+	http2clientMapLosses                       = "losses"
+	http2clientMapOperationCount               = "operation_count"
+	http2clientMapOperationZero                = "operation_zero"
+	http2clientMapOperations                   = "operations"
+	http2clientMapSteerNotes                   = "steer_notes"
+	http2clientMapSteeringZero                 = "steering_zero"
+	http2clientMapSteerings                    = "steerings"
+	http2clientMapStreamCallers                = "stream_callers"
+	http2clientProgHttp2RoundTrip              = "http2_round_trip"
+	http2clientProgHttp2RoundTripReturn        = "http2_round_trip_return"
+	http2clientProgHttp2SteerFields            = "http2_steer_fields"
+	http2clientProgHttp2SteerFieldsReturn      = "http2_steer_fields_return"
+	http2clientProgHttp2Stream                 = "http2_stream"
+	http2clientProgHttp2WriteFrame             = "http2_write_frame"
+	http2clientVarBufferBuf                    = "buffer_buf"
+	http2clientVarBufferOff                    = "buffer_off"
+	http2clientVarBufferWriteString            = "buffer_write_string"
+	http2clientVarBufioBuf                     = "bufio_buf"
+	http2clientVarBufioErr                     = "bufio_err"
+	http2clientVarBufioN                       = "bufio_n"
+	http2clientVarBufioWr                      = "bufio_wr"
+	http2clientVarConnFramer                   = "conn_framer"
+	http2clientVarConnHbuf                     = "conn_hbuf"
+	http2clientVarConnPeerMaxHeaderList        = "conn_peer_max_header_list"
+	http2clientVarConnWerr                     = "conn_werr"
+	http2clientVarConnWriterErr                = "conn_writer_err"
+	http2clientVarConnWriterItabs              = "conn_writer_itabs"
+	http2clientVarFailWrite                    = "fail_write"
+	http2clientVarFramerWbuf                   = "framer_wbuf"
+	http2clientVarG_parentGoid                 = "g_parent_goid"
+	http2clientVarG_stackHi                    = "g_stack_hi"
+	http2clientVarHasAttachCookie              = "has_attach_cookie"
+	http2clientVarHeaderLayout                 = "header_layout"
+	http2clientVarHttp2RoundTripPoints         = "http2_round_trip_points"
+	http2clientVarHttp2RoundTripReturnPoints   = "http2_round_trip_return_points"
+	http2clientVarHttp2SteerFieldsPoints       = "http2_steer_fields_points"
+	http2clientVarHttp2SteerFieldsReturnPoints = "http2_steer_fields_return_points"
+	http2clientVarHttp2StreamPoints            = "http2_stream_points"
+	http2clientVarHttp2WriteFramePoints        = "http2_write_frame_points"
+	http2clientVarIdleMax                      = "idle_max"
+	http2clientVarInjectEnabled                = "inject_enabled"
+	http2clientVarKnownContexts                = "known_contexts"
+	http2clientVarMayWriteRegisters            = "may_write_registers"
+	http2clientVarPieces                       = "pieces"
+	http2clientVarProbeIndex                   = "probe_index"
+	http2clientVarRequestCtx                   = "request_ctx"
+	http2clientVarRequestHeader                = "request_header"
+	http2clientVarRequestMethod                = "request_method"
+	http2clientVarRequestResponse              = "request_response"
+	http2clientVarRequestSize                  = "request_size"
+	http2clientVarRequestUrl                   = "request_url"
+	http2clientVarResponseProtoMajor           = "response_proto_major"
+	http2clientVarResponseProtoMinor           = "response_proto_minor"
+	http2clientVarResponseRequest              = "response_request"
+	http2clientVarResponseStatus               = "response_status"
+	http2clientVarRuntimeG_goid                = "runtime_g_goid"
+	http2clientVarSampler                      = "sampler"
+	http2clientVarStreamConn                   = "stream_conn"
+	http2clientVarUnused                       = "unused"
+	http2clientVarUnusedLimits                 = "unused_limits"
+	http2clientVarUrlForceQuery                = "url_force_query"
+	http2clientVarUrlFragment                  = "url_fragment"
+	http2clientVarUrlHost                      = "url_host"
+	http2clientVarUrlOpaque                    = "url_opaque"
+	http2clientVarUrlPath                      = "url_path"
+	http2clientVarUrlRawPath                   = "url_raw_path"
+	http2clientVarUrlRawQuery                  = "url_raw_query"
+	http2clientVarUrlScheme                    = "url_scheme"
+	http2clientVarUrlSize                      = "url_size"
+	http2clientVarUrlUser                      = "url_user"
 )
 
 // loadHttp2client returns the embedded CollectionSpec for http2client.
@@ -240,10 +308,12 @@ type http2clientSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type http2clientProgramSpecs struct {
-	Http2RoundTrip       *ebpf.ProgramSpec `ebpf:"http2_round_trip"`
-	Http2RoundTripReturn *ebpf.ProgramSpec `ebpf:"http2_round_trip_return"`
-	Http2Stream          *ebpf.ProgramSpec `ebpf:"http2_stream"`
-	Http2WriteFrame      *ebpf.ProgramSpec `ebpf:"http2_write_frame"`
+	Http2RoundTrip         *ebpf.ProgramSpec `ebpf:"http2_round_trip"`
+	Http2RoundTripReturn   *ebpf.ProgramSpec `ebpf:"http2_round_trip_return"`
+	Http2SteerFields       *ebpf.ProgramSpec `ebpf:"http2_steer_fields"`
+	Http2SteerFieldsReturn *ebpf.ProgramSpec `ebpf:"http2_steer_fields_return"`
+	Http2Stream            *ebpf.ProgramSpec `ebpf:"http2_stream"`
+	Http2WriteFrame        *ebpf.ProgramSpec `ebpf:"http2_write_frame"`
 }
 
 // http2clientMapSpecs contains maps before they are loaded into the kernel.
@@ -252,11 +322,15 @@ type http2clientProgramSpecs struct {
 type http2clientMapSpecs struct {
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
+	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
+	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
+	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
 	StreamCallers  *ebpf.MapSpec `ebpf:"stream_callers"`
 }
 
@@ -264,53 +338,62 @@ type http2clientMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type http2clientVariableSpecs struct {
-	BufioBuf                   *ebpf.VariableSpec `ebpf:"bufio_buf"`
-	BufioErr                   *ebpf.VariableSpec `ebpf:"bufio_err"`
-	BufioN                     *ebpf.VariableSpec `ebpf:"bufio_n"`
-	BufioWr                    *ebpf.VariableSpec `ebpf:"bufio_wr"`
-	ConnFramer                 *ebpf.VariableSpec `ebpf:"conn_framer"`
-	ConnPeerMaxHeaderList      *ebpf.VariableSpec `ebpf:"conn_peer_max_header_list"`
-	ConnWerr                   *ebpf.VariableSpec `ebpf:"conn_werr"`
-	ConnWriterErr              *ebpf.VariableSpec `ebpf:"conn_writer_err"`
-	ConnWriterItabs            *ebpf.VariableSpec `ebpf:"conn_writer_itabs"`
-	FailWrite                  *ebpf.VariableSpec `ebpf:"fail_write"`
-	FramerWbuf                 *ebpf.VariableSpec `ebpf:"framer_wbuf"`
-	G_parentGoid               *ebpf.VariableSpec `ebpf:"g_parent_goid"`
-	G_stackHi                  *ebpf.VariableSpec `ebpf:"g_stack_hi"`
-	HasAttachCookie            *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
-	HeaderLayout               *ebpf.VariableSpec `ebpf:"header_layout"`
-	Http2RoundTripPoints       *ebpf.VariableSpec `ebpf:"http2_round_trip_points"`
-	Http2RoundTripReturnPoints *ebpf.VariableSpec `ebpf:"http2_round_trip_return_points"`
-	Http2StreamPoints          *ebpf.VariableSpec `ebpf:"http2_stream_points"`
-	Http2WriteFramePoints      *ebpf.VariableSpec `ebpf:"http2_write_frame_points"`
-	IdleMax                    *ebpf.VariableSpec `ebpf:"idle_max"`
-	InjectEnabled              *ebpf.VariableSpec `ebpf:"inject_enabled"`
-	KnownContexts              *ebpf.VariableSpec `ebpf:"known_contexts"`
-	ProbeIndex                 *ebpf.VariableSpec `ebpf:"probe_index"`
-	RequestCtx                 *ebpf.VariableSpec `ebpf:"request_ctx"`
-	RequestHeader              *ebpf.VariableSpec `ebpf:"request_header"`
-	RequestMethod              *ebpf.VariableSpec `ebpf:"request_method"`
-	RequestResponse            *ebpf.VariableSpec `ebpf:"request_response"`
-	RequestSize                *ebpf.VariableSpec `ebpf:"request_size"`
-	RequestUrl                 *ebpf.VariableSpec `ebpf:"request_url"`
-	ResponseProtoMajor         *ebpf.VariableSpec `ebpf:"response_proto_major"`
-	ResponseProtoMinor         *ebpf.VariableSpec `ebpf:"response_proto_minor"`
-	ResponseRequest            *ebpf.VariableSpec `ebpf:"response_request"`
-	ResponseStatus             *ebpf.VariableSpec `ebpf:"response_status"`
-	RuntimeG_goid              *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
-	Sampler                    *ebpf.VariableSpec `ebpf:"sampler"`
-	Unused                     *ebpf.VariableSpec `ebpf:"unused"`
-	UnusedLimits               *ebpf.VariableSpec `ebpf:"unused_limits"`
-	UrlForceQuery              *ebpf.VariableSpec `ebpf:"url_force_query"`
-	UrlFragment                *ebpf.VariableSpec `ebpf:"url_fragment"`
-	UrlHost                    *ebpf.VariableSpec `ebpf:"url_host"`
-	UrlOpaque                  *ebpf.VariableSpec `ebpf:"url_opaque"`
-	UrlPath                    *ebpf.VariableSpec `ebpf:"url_path"`
-	UrlRawPath                 *ebpf.VariableSpec `ebpf:"url_raw_path"`
-	UrlRawQuery                *ebpf.VariableSpec `ebpf:"url_raw_query"`
-	UrlScheme                  *ebpf.VariableSpec `ebpf:"url_scheme"`
-	UrlSize                    *ebpf.VariableSpec `ebpf:"url_size"`
-	UrlUser                    *ebpf.VariableSpec `ebpf:"url_user"`
+	BufferBuf                    *ebpf.VariableSpec `ebpf:"buffer_buf"`
+	BufferOff                    *ebpf.VariableSpec `ebpf:"buffer_off"`
+	BufferWriteString            *ebpf.VariableSpec `ebpf:"buffer_write_string"`
+	BufioBuf                     *ebpf.VariableSpec `ebpf:"bufio_buf"`
+	BufioErr                     *ebpf.VariableSpec `ebpf:"bufio_err"`
+	BufioN                       *ebpf.VariableSpec `ebpf:"bufio_n"`
+	BufioWr                      *ebpf.VariableSpec `ebpf:"bufio_wr"`
+	ConnFramer                   *ebpf.VariableSpec `ebpf:"conn_framer"`
+	ConnHbuf                     *ebpf.VariableSpec `ebpf:"conn_hbuf"`
+	ConnPeerMaxHeaderList        *ebpf.VariableSpec `ebpf:"conn_peer_max_header_list"`
+	ConnWerr                     *ebpf.VariableSpec `ebpf:"conn_werr"`
+	ConnWriterErr                *ebpf.VariableSpec `ebpf:"conn_writer_err"`
+	ConnWriterItabs              *ebpf.VariableSpec `ebpf:"conn_writer_itabs"`
+	FailWrite                    *ebpf.VariableSpec `ebpf:"fail_write"`
+	FramerWbuf                   *ebpf.VariableSpec `ebpf:"framer_wbuf"`
+	G_parentGoid                 *ebpf.VariableSpec `ebpf:"g_parent_goid"`
+	G_stackHi                    *ebpf.VariableSpec `ebpf:"g_stack_hi"`
+	HasAttachCookie              *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
+	HeaderLayout                 *ebpf.VariableSpec `ebpf:"header_layout"`
+	Http2RoundTripPoints         *ebpf.VariableSpec `ebpf:"http2_round_trip_points"`
+	Http2RoundTripReturnPoints   *ebpf.VariableSpec `ebpf:"http2_round_trip_return_points"`
+	Http2SteerFieldsPoints       *ebpf.VariableSpec `ebpf:"http2_steer_fields_points"`
+	Http2SteerFieldsReturnPoints *ebpf.VariableSpec `ebpf:"http2_steer_fields_return_points"`
+	Http2StreamPoints            *ebpf.VariableSpec `ebpf:"http2_stream_points"`
+	Http2WriteFramePoints        *ebpf.VariableSpec `ebpf:"http2_write_frame_points"`
+	IdleMax                      *ebpf.VariableSpec `ebpf:"idle_max"`
+	InjectEnabled                *ebpf.VariableSpec `ebpf:"inject_enabled"`
+	KnownContexts                *ebpf.VariableSpec `ebpf:"known_contexts"`
+	MayWriteRegisters            *ebpf.VariableSpec `ebpf:"may_write_registers"`
+	Pieces                       *ebpf.VariableSpec `ebpf:"pieces"`
+	ProbeIndex                   *ebpf.VariableSpec `ebpf:"probe_index"`
+	RequestCtx                   *ebpf.VariableSpec `ebpf:"request_ctx"`
+	RequestHeader                *ebpf.VariableSpec `ebpf:"request_header"`
+	RequestMethod                *ebpf.VariableSpec `ebpf:"request_method"`
+	RequestResponse              *ebpf.VariableSpec `ebpf:"request_response"`
+	RequestSize                  *ebpf.VariableSpec `ebpf:"request_size"`
+	RequestUrl                   *ebpf.VariableSpec `ebpf:"request_url"`
+	ResponseProtoMajor           *ebpf.VariableSpec `ebpf:"response_proto_major"`
+	ResponseProtoMinor           *ebpf.VariableSpec `ebpf:"response_proto_minor"`
+	ResponseRequest              *ebpf.VariableSpec `ebpf:"response_request"`
+	ResponseStatus               *ebpf.VariableSpec `ebpf:"response_status"`
+	RuntimeG_goid                *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
+	Sampler                      *ebpf.VariableSpec `ebpf:"sampler"`
+	StreamConn                   *ebpf.VariableSpec `ebpf:"stream_conn"`
+	Unused                       *ebpf.VariableSpec `ebpf:"unused"`
+	UnusedLimits                 *ebpf.VariableSpec `ebpf:"unused_limits"`
+	UrlForceQuery                *ebpf.VariableSpec `ebpf:"url_force_query"`
+	UrlFragment                  *ebpf.VariableSpec `ebpf:"url_fragment"`
+	UrlHost                      *ebpf.VariableSpec `ebpf:"url_host"`
+	UrlOpaque                    *ebpf.VariableSpec `ebpf:"url_opaque"`
+	UrlPath                      *ebpf.VariableSpec `ebpf:"url_path"`
+	UrlRawPath                   *ebpf.VariableSpec `ebpf:"url_raw_path"`
+	UrlRawQuery                  *ebpf.VariableSpec `ebpf:"url_raw_query"`
+	UrlScheme                    *ebpf.VariableSpec `ebpf:"url_scheme"`
+	UrlSize                      *ebpf.VariableSpec `ebpf:"url_size"`
+	UrlUser                      *ebpf.VariableSpec `ebpf:"url_user"`
 }
 
 // http2clientObjects contains all objects after they have been loaded into the kernel.
@@ -335,11 +418,15 @@ func (o *http2clientObjects) Close() error {
 type http2clientMaps struct {
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
+	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
+	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
+	Steerings      *ebpf.Map `ebpf:"steerings"`
 	StreamCallers  *ebpf.Map `ebpf:"stream_callers"`
 }
 
@@ -347,11 +434,15 @@ func (m *http2clientMaps) Close() error {
 	return _Http2clientClose(
 		m.CallsByHeader,
 		m.Contexts,
+		m.Draining,
 		m.Events,
 		m.Losses,
 		m.OperationCount,
 		m.OperationZero,
 		m.Operations,
+		m.SteerNotes,
+		m.SteeringZero,
+		m.Steerings,
 		m.StreamCallers,
 	)
 }
@@ -360,69 +451,82 @@ func (m *http2clientMaps) Close() error {
 //
 // It can be passed to loadHttp2clientObjects or ebpf.CollectionSpec.LoadAndAssign.
 type http2clientVariables struct {
-	BufioBuf                   *ebpf.Variable `ebpf:"bufio_buf"`
-	BufioErr                   *ebpf.Variable `ebpf:"bufio_err"`
-	BufioN                     *ebpf.Variable `ebpf:"bufio_n"`
-	BufioWr                    *ebpf.Variable `ebpf:"bufio_wr"`
-	ConnFramer                 *ebpf.Variable `ebpf:"conn_framer"`
-	ConnPeerMaxHeaderList      *ebpf.Variable `ebpf:"conn_peer_max_header_list"`
-	ConnWerr                   *ebpf.Variable `ebpf:"conn_werr"`
-	ConnWriterErr              *ebpf.Variable `ebpf:"conn_writer_err"`
-	ConnWriterItabs            *ebpf.Variable `ebpf:"conn_writer_itabs"`
-	FailWrite                  *ebpf.Variable `ebpf:"fail_write"`
-	FramerWbuf                 *ebpf.Variable `ebpf:"framer_wbuf"`
-	G_parentGoid               *ebpf.Variable `ebpf:"g_parent_goid"`
-	G_stackHi                  *ebpf.Variable `ebpf:"g_stack_hi"`
-	HasAttachCookie            *ebpf.Variable `ebpf:"has_attach_cookie"`
-	HeaderLayout               *ebpf.Variable `ebpf:"header_layout"`
-	Http2RoundTripPoints       *ebpf.Variable `ebpf:"http2_round_trip_points"`
-	Http2RoundTripReturnPoints *ebpf.Variable `ebpf:"http2_round_trip_return_points"`
-	Http2StreamPoints          *ebpf.Variable `ebpf:"http2_stream_points"`
-	Http2WriteFramePoints      *ebpf.Variable `ebpf:"http2_write_frame_points"`
-	IdleMax                    *ebpf.Variable `ebpf:"idle_max"`
-	InjectEnabled              *ebpf.Variable `ebpf:"inject_enabled"`
-	KnownContexts              *ebpf.Variable `ebpf:"known_contexts"`
-	ProbeIndex                 *ebpf.Variable `ebpf:"probe_index"`
-	RequestCtx                 *ebpf.Variable `ebpf:"request_ctx"`
-	RequestHeader              *ebpf.Variable `ebpf:"request_header"`
-	RequestMethod              *ebpf.Variable `ebpf:"request_method"`
-	RequestResponse            *ebpf.Variable `ebpf:"request_response"`
-	RequestSize                *ebpf.Variable `ebpf:"request_size"`
-	RequestUrl                 *ebpf.Variable `ebpf:"request_url"`
-	ResponseProtoMajor         *ebpf.Variable `ebpf:"response_proto_major"`
-	ResponseProtoMinor         *ebpf.Variable `ebpf:"response_proto_minor"`
-	ResponseRequest            *ebpf.Variable `ebpf:"response_request"`
-	ResponseStatus             *ebpf.Variable `ebpf:"response_status"`
-	RuntimeG_goid              *ebpf.Variable `ebpf:"runtime_g_goid"`
-	Sampler                    *ebpf.Variable `ebpf:"sampler"`
-	Unused                     *ebpf.Variable `ebpf:"unused"`
-	UnusedLimits               *ebpf.Variable `ebpf:"unused_limits"`
-	UrlForceQuery              *ebpf.Variable `ebpf:"url_force_query"`
-	UrlFragment                *ebpf.Variable `ebpf:"url_fragment"`
-	UrlHost                    *ebpf.Variable `ebpf:"url_host"`
-	UrlOpaque                  *ebpf.Variable `ebpf:"url_opaque"`
-	UrlPath                    *ebpf.Variable `ebpf:"url_path"`
-	UrlRawPath                 *ebpf.Variable `ebpf:"url_raw_path"`
-	UrlRawQuery                *ebpf.Variable `ebpf:"url_raw_query"`
-	UrlScheme                  *ebpf.Variable `ebpf:"url_scheme"`
-	UrlSize                    *ebpf.Variable `ebpf:"url_size"`
-	UrlUser                    *ebpf.Variable `ebpf:"url_user"`
+	BufferBuf                    *ebpf.Variable `ebpf:"buffer_buf"`
+	BufferOff                    *ebpf.Variable `ebpf:"buffer_off"`
+	BufferWriteString            *ebpf.Variable `ebpf:"buffer_write_string"`
+	BufioBuf                     *ebpf.Variable `ebpf:"bufio_buf"`
+	BufioErr                     *ebpf.Variable `ebpf:"bufio_err"`
+	BufioN                       *ebpf.Variable `ebpf:"bufio_n"`
+	BufioWr                      *ebpf.Variable `ebpf:"bufio_wr"`
+	ConnFramer                   *ebpf.Variable `ebpf:"conn_framer"`
+	ConnHbuf                     *ebpf.Variable `ebpf:"conn_hbuf"`
+	ConnPeerMaxHeaderList        *ebpf.Variable `ebpf:"conn_peer_max_header_list"`
+	ConnWerr                     *ebpf.Variable `ebpf:"conn_werr"`
+	ConnWriterErr                *ebpf.Variable `ebpf:"conn_writer_err"`
+	ConnWriterItabs              *ebpf.Variable `ebpf:"conn_writer_itabs"`
+	FailWrite                    *ebpf.Variable `ebpf:"fail_write"`
+	FramerWbuf                   *ebpf.Variable `ebpf:"framer_wbuf"`
+	G_parentGoid                 *ebpf.Variable `ebpf:"g_parent_goid"`
+	G_stackHi                    *ebpf.Variable `ebpf:"g_stack_hi"`
+	HasAttachCookie              *ebpf.Variable `ebpf:"has_attach_cookie"`
+	HeaderLayout                 *ebpf.Variable `ebpf:"header_layout"`
+	Http2RoundTripPoints         *ebpf.Variable `ebpf:"http2_round_trip_points"`
+	Http2RoundTripReturnPoints   *ebpf.Variable `ebpf:"http2_round_trip_return_points"`
+	Http2SteerFieldsPoints       *ebpf.Variable `ebpf:"http2_steer_fields_points"`
+	Http2SteerFieldsReturnPoints *ebpf.Variable `ebpf:"http2_steer_fields_return_points"`
+	Http2StreamPoints            *ebpf.Variable `ebpf:"http2_stream_points"`
+	Http2WriteFramePoints        *ebpf.Variable `ebpf:"http2_write_frame_points"`
+	IdleMax                      *ebpf.Variable `ebpf:"idle_max"`
+	InjectEnabled                *ebpf.Variable `ebpf:"inject_enabled"`
+	KnownContexts                *ebpf.Variable `ebpf:"known_contexts"`
+	MayWriteRegisters            *ebpf.Variable `ebpf:"may_write_registers"`
+	Pieces                       *ebpf.Variable `ebpf:"pieces"`
+	ProbeIndex                   *ebpf.Variable `ebpf:"probe_index"`
+	RequestCtx                   *ebpf.Variable `ebpf:"request_ctx"`
+	RequestHeader                *ebpf.Variable `ebpf:"request_header"`
+	RequestMethod                *ebpf.Variable `ebpf:"request_method"`
+	RequestResponse              *ebpf.Variable `ebpf:"request_response"`
+	RequestSize                  *ebpf.Variable `ebpf:"request_size"`
+	RequestUrl                   *ebpf.Variable `ebpf:"request_url"`
+	ResponseProtoMajor           *ebpf.Variable `ebpf:"response_proto_major"`
+	ResponseProtoMinor           *ebpf.Variable `ebpf:"response_proto_minor"`
+	ResponseRequest              *ebpf.Variable `ebpf:"response_request"`
+	ResponseStatus               *ebpf.Variable `ebpf:"response_status"`
+	RuntimeG_goid                *ebpf.Variable `ebpf:"runtime_g_goid"`
+	Sampler                      *ebpf.Variable `ebpf:"sampler"`
+	StreamConn                   *ebpf.Variable `ebpf:"stream_conn"`
+	Unused                       *ebpf.Variable `ebpf:"unused"`
+	UnusedLimits                 *ebpf.Variable `ebpf:"unused_limits"`
+	UrlForceQuery                *ebpf.Variable `ebpf:"url_force_query"`
+	UrlFragment                  *ebpf.Variable `ebpf:"url_fragment"`
+	UrlHost                      *ebpf.Variable `ebpf:"url_host"`
+	UrlOpaque                    *ebpf.Variable `ebpf:"url_opaque"`
+	UrlPath                      *ebpf.Variable `ebpf:"url_path"`
+	UrlRawPath                   *ebpf.Variable `ebpf:"url_raw_path"`
+	UrlRawQuery                  *ebpf.Variable `ebpf:"url_raw_query"`
+	UrlScheme                    *ebpf.Variable `ebpf:"url_scheme"`
+	UrlSize                      *ebpf.Variable `ebpf:"url_size"`
+	UrlUser                      *ebpf.Variable `ebpf:"url_user"`
 }
 
 // http2clientPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadHttp2clientObjects or ebpf.CollectionSpec.LoadAndAssign.
 type http2clientPrograms struct {
-	Http2RoundTrip       *ebpf.Program `ebpf:"http2_round_trip"`
-	Http2RoundTripReturn *ebpf.Program `ebpf:"http2_round_trip_return"`
-	Http2Stream          *ebpf.Program `ebpf:"http2_stream"`
-	Http2WriteFrame      *ebpf.Program `ebpf:"http2_write_frame"`
+	Http2RoundTrip         *ebpf.Program `ebpf:"http2_round_trip"`
+	Http2RoundTripReturn   *ebpf.Program `ebpf:"http2_round_trip_return"`
+	Http2SteerFields       *ebpf.Program `ebpf:"http2_steer_fields"`
+	Http2SteerFieldsReturn *ebpf.Program `ebpf:"http2_steer_fields_return"`
+	Http2Stream            *ebpf.Program `ebpf:"http2_stream"`
+	Http2WriteFrame        *ebpf.Program `ebpf:"http2_write_frame"`
 }
 
 func (p *http2clientPrograms) Close() error {
 	return _Http2clientClose(
 		p.Http2RoundTrip,
 		p.Http2RoundTripReturn,
+		p.Http2SteerFields,
+		p.Http2SteerFieldsReturn,
 		p.Http2Stream,
 		p.Http2WriteFrame,
 	)

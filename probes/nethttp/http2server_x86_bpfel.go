@@ -29,6 +29,8 @@ type http2serverAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
@@ -47,7 +49,7 @@ type http2serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type http2serverContextKey struct {
@@ -78,15 +80,18 @@ type http2serverGoMapLayout struct {
 }
 
 type http2serverPoints struct {
-	_  structs.HostLayout
-	N  uint64
-	At [24]struct {
+	_     structs.HostLayout
+	N     uint64
+	Fixed uint64
+	At    [24]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8
 		Cc      uint8
 		Site    uint8
-		Pad     [5]uint8
+		Behind  uint8
+		Ret     uint8
+		Pad     [3]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -136,6 +141,7 @@ const (
 	http2serverVarHttp2HandlerDonePoints = "http2_handler_done_points"
 	http2serverVarHttp2RunHandlerPoints  = "http2_run_handler_points"
 	http2serverVarIdleMax                = "idle_max"
+	http2serverVarMayWriteRegisters      = "may_write_registers"
 	http2serverVarPanicArg               = "panic_arg"
 	http2serverVarPanicGoexit            = "panic_goexit"
 	http2serverVarPatternStr             = "pattern_str"
@@ -157,6 +163,8 @@ const (
 	http2serverVarRoutesSpare            = "routes_spare"
 	http2serverVarRuntimeG_goid          = "runtime_g_goid"
 	http2serverVarSampler                = "sampler"
+	http2serverVarServerRequestHeader    = "server_request_header"
+	http2serverVarStateReq               = "state_req"
 	http2serverVarStateStatus            = "state_status"
 	http2serverVarStateWroteBytes        = "state_wrote_bytes"
 	http2serverVarStateWroteHeader       = "state_wrote_header"
@@ -241,6 +249,7 @@ type http2serverVariableSpecs struct {
 	Http2HandlerDonePoints *ebpf.VariableSpec `ebpf:"http2_handler_done_points"`
 	Http2RunHandlerPoints  *ebpf.VariableSpec `ebpf:"http2_run_handler_points"`
 	IdleMax                *ebpf.VariableSpec `ebpf:"idle_max"`
+	MayWriteRegisters      *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	PanicArg               *ebpf.VariableSpec `ebpf:"panic_arg"`
 	PanicGoexit            *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	PatternStr             *ebpf.VariableSpec `ebpf:"pattern_str"`
@@ -262,6 +271,8 @@ type http2serverVariableSpecs struct {
 	RoutesSpare            *ebpf.VariableSpec `ebpf:"routes_spare"`
 	RuntimeG_goid          *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
 	Sampler                *ebpf.VariableSpec `ebpf:"sampler"`
+	ServerRequestHeader    *ebpf.VariableSpec `ebpf:"server_request_header"`
+	StateReq               *ebpf.VariableSpec `ebpf:"state_req"`
 	StateStatus            *ebpf.VariableSpec `ebpf:"state_status"`
 	StateWroteBytes        *ebpf.VariableSpec `ebpf:"state_wrote_bytes"`
 	StateWroteHeader       *ebpf.VariableSpec `ebpf:"state_wrote_header"`
@@ -327,6 +338,7 @@ type http2serverVariables struct {
 	Http2HandlerDonePoints *ebpf.Variable `ebpf:"http2_handler_done_points"`
 	Http2RunHandlerPoints  *ebpf.Variable `ebpf:"http2_run_handler_points"`
 	IdleMax                *ebpf.Variable `ebpf:"idle_max"`
+	MayWriteRegisters      *ebpf.Variable `ebpf:"may_write_registers"`
 	PanicArg               *ebpf.Variable `ebpf:"panic_arg"`
 	PanicGoexit            *ebpf.Variable `ebpf:"panic_goexit"`
 	PatternStr             *ebpf.Variable `ebpf:"pattern_str"`
@@ -348,6 +360,8 @@ type http2serverVariables struct {
 	RoutesSpare            *ebpf.Variable `ebpf:"routes_spare"`
 	RuntimeG_goid          *ebpf.Variable `ebpf:"runtime_g_goid"`
 	Sampler                *ebpf.Variable `ebpf:"sampler"`
+	ServerRequestHeader    *ebpf.Variable `ebpf:"server_request_header"`
+	StateReq               *ebpf.Variable `ebpf:"state_req"`
 	StateStatus            *ebpf.Variable `ebpf:"state_status"`
 	StateWroteBytes        *ebpf.Variable `ebpf:"state_wrote_bytes"`
 	StateWroteHeader       *ebpf.Variable `ebpf:"state_wrote_header"`

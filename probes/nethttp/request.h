@@ -28,6 +28,10 @@ volatile const __s64 request_size, request_method, request_header, request_ctx;
 #define IS_TRACEPARENT(n, w) \
 	((n) == TRACEPARENT_NAME_LEN && (w)[0] == WORD('T', 'r', 'a', 'c', 'e', 'p', 'a', 'r') && (w)[1] == WORD('e', 'n', 't', 0, 0, 0, 0, 0))
 
+#define TRACESTATE_NAME_LEN 10
+#define IS_TRACESTATE(n, w) \
+	((n) == TRACESTATE_NAME_LEN && (w)[0] == WORD('T', 'r', 'a', 'c', 'e', 's', 't', 'a') && (w)[1] == WORD('t', 'e', 0, 0, 0, 0, 0, 0))
+
 // read_struct copies a struct of the target, size bytes of it but at most room. What lies behind a struct may be a page that is
 // not there.
 static __always_inline bool read_struct(void *to, __u64 size, const __u64 room, __u64 from)

@@ -2,7 +2,7 @@
 // A round trip of a net/http.RoundTripper from its call to its return, whichever package's.
 #pragma once
 
-#include "client.h"
+#include "callheader.h"
 
 // begin returns the goroutine's entry, cleared for a new call, or NULL if the map is full.
 static __always_inline struct http_call *begin(struct span_key *key)
@@ -71,34 +71,6 @@ __noinline int read_call(__u32 target, __u64 goroutine, __u64 request)
 	return 1;
 }
 
-// scan_call_group looks for a traceparent among the eight slots of the next group of the header map; 0 when it was the last.
-__noinline int scan_call_group(__u32 target, __u64 goroutine)
-{
-	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&key);
-
-	if (!c || walk_done(&c->work.walk))
-		return 0;
-	__u64 group = next_group(&c->work.walk, &header_layout);
-	if (!read_group(c->group, group, &header_layout))
-		return !walk_done(&c->work.walk);
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < MAP_SLOTS; i++) {
-		__u32 k = header_layout.keys + i * header_layout.key_stride;
-		__u32 v = header_layout.elems + i * header_layout.elem_stride;
-		__u32 s = header_layout.control + i;
-		__u64 w[2] = {};
-		if (s >= MAP_GROUP_MAX || k > MAP_GROUP_MAX - sizeof(struct go_string) || v > MAP_GROUP_MAX - sizeof(struct go_slice))
-			return 0;
-		struct go_string name = *(struct go_string *)(c->group + k);
-		if (!slot_filled(c->group[s], &header_layout) || name.len != TRACEPARENT_NAME_LEN)
-			continue;
-		if (!bpf_probe_read_user(w, TRACEPARENT_NAME_LEN, (void *)name.ptr) && IS_TRACEPARENT(name.len, w))
-			c->work.traceparent = first_value(*(struct go_slice *)(c->group + v));
-	}
-	return !walk_done(&c->work.walk);
-}
-
 // read_carried parses the traceparent that the request carries already: 1 if it is valid.
 __noinline int read_carried(__u32 target, __u64 goroutine)
 {
@@ -160,12 +132,6 @@ static __always_inline void withdraw(struct span_key *key, struct http_call *c)
 		__sync_fetch_and_add(&owner->users, -1);
 }
 
-// depth_of is how much of the goroutine's stack is in use: it stays the same when the stack is moved.
-static __always_inline __u64 depth_of(struct pt_regs *ctx)
-{
-	return read_u64(GO_G(ctx) + g_stack_hi) - REG_SP(ctx);
-}
-
 // within says whether the call at hand is made by one that is traced already, by another package's probe. What is left of a call
 // that panicked lies no less deep.
 static __always_inline bool within(struct http_call *c, __u64 depth)
@@ -194,8 +160,11 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	c->event.head.target = key.target;
 	c->event.head.start = bpf_ktime_get_boot_ns();
 	c->work.depth = depth;
-	if (o)
+	if (o) {
 		take_trace_state(c, o);
+		c->work.served = o->operation.slot.goroutine;
+		c->work.served_begun = o->operation.slot.begun;
+	}
 	__u64 url = read_u64(request + request_url);
 	if (!read_call(key.target, key.goroutine, request) || !read_url(key.target, key.goroutine, url)) {
 		count_loss(LOSS_READ);

@@ -49,6 +49,20 @@ static __always_inline void read_headers(struct span_key *key)
 	count_loss(LOSS_HEADERS);
 }
 
+// held_header is where the target holds the request's header until the handler has returned, whatever the handler does: in the
+// request that the response refers to. 0: that is not known.
+static __always_inline __u64 held_header(__u64 request, __u64 response, bool connection)
+{
+	if (connection)
+		return request + request_header;
+	if (writer_state == ABSENT || state_req == ABSENT)
+		return 0;
+	__u64 held = read_u64(read_u64(response + writer_state) + state_req);
+	if (held == request)
+		return request + request_header;
+	return held && server_request_header != ABSENT ? held + server_request_header : 0; // Go 1.27
+}
+
 // begin_request starts the request's span before its handler runs. connection is whether the goroutine serves one request after
 // the other; else it is the request's own. In the first case the parent of all of the connection's requests' contexts
 // stands for them.
@@ -75,6 +89,7 @@ static __always_inline void begin_request(struct span_key *key, __u64 request, _
 		own_context(key, &r->slot, r->slot.context);
 	else if (!r->slot.context_key)
 		own_context(key, &r->slot, read_u64(r->slot.context + cancel_ctx_parent + sizeof(__u64)));
+	r->slot.header = held_header(request, response, connection);
 	read_headers(key);
 	bool remote = r->work.traceparents == 1 && read_parent(key->target, key->goroutine);
 	r->event.head.remote_parent = remote;

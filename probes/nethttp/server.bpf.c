@@ -29,6 +29,21 @@ int serve_http(struct pt_regs *ctx)
 	return 0;
 }
 
+// keep_route keeps the route that a mux has found.
+static __always_inline void keep_route(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .goroutine = goroutine_id(ctx) };
+	struct http_request *r = find_request(&key);
+	if (!r && g_parent_goid != ABSENT) { // http.TimeoutHandler matches in a goroutine that the connection's has started
+		key.goroutine = read_u64(GO_G(ctx) + g_parent_goid);
+		r = find_request(&key);
+	}
+	if (!r || r->slot.state != OPERATION_SAMPLED)
+		return;
+	r->work.route_ptr = result_word(ctx, p, 2);
+	r->work.route_len = result_word(ctx, p, 3);
+}
+
 // func (mux *ServeMux) findHandler(r *Request) (h Handler, patStr string, _ *pattern, matches []string), Go 1.22+
 // func (mux *ServeMux) handler(host, path string) (h Handler, pattern string), before
 // Stops in or behind it where the results are known. A nested mux matches later and better: the last one counts.
@@ -36,19 +51,10 @@ SEC("uprobe/mux_match")
 int mux_match(struct pt_regs *ctx)
 {
 	const volatile struct point *p = find_point(ctx, &mux_match_points);
-	struct span_key key = { .target = target_id(ctx), .goroutine = goroutine_id(ctx) };
 
-	if (!p)
-		return 0;
-	struct http_request *r = find_request(&key);
-	if (!r && g_parent_goid != ABSENT) { // http.TimeoutHandler matches in a goroutine that the connection's has started
-		key.goroutine = read_u64(GO_G(ctx) + g_parent_goid);
-		r = find_request(&key);
-	}
-	if (!r || r->slot.state != OPERATION_SAMPLED)
-		return 0;
-	r->work.route_ptr = result_word(ctx, p, 2);
-	r->work.route_len = result_word(ctx, p, 3);
+	if (p)
+		keep_route(ctx, p);
+	carry_out(ctx, p);
 	return 0;
 }
 

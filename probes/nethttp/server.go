@@ -90,6 +90,8 @@ func requestConstants(names requestNames, alternatives ...http2Names) []probes.C
 		{Name: serverVarRequestPat, Of: request("pat"), Optional: true},
 		{Name: serverVarPatternStr, Of: probes.Field{Type: "net/http.pattern", Path: "str"}, Optional: true},
 		{Name: serverVarWriterState, Of: fieldOf(alternatives, "responseWriter", "rws"), Optional: true},
+		{Name: serverVarStateReq, Of: fieldOf(alternatives, "responseWriterState", "req"), Optional: true},
+		{Name: serverVarServerRequestHeader, Of: probes.Field{Type: "net/http/internal/http2.ServerRequest", Path: "Header"}, Optional: true},
 		{Name: serverVarStateStatus, Of: fieldOf(alternatives, "responseWriterState", "status"), Optional: true},
 		{Name: serverVarStateWroteHeader, Of: fieldOf(alternatives, "responseWriterState", "wroteHeader"), Optional: true},
 		{Name: serverVarStateWroteBytes, Of: fieldOf(alternatives, "responseWriterState", "wroteBytes"), Optional: true},

@@ -57,7 +57,8 @@ const enum http_limits *unused_limits __attribute__((unused));
 
 volatile const __s64 request_host, request_remote_addr, request_uri, request_tls;
 volatile const __s64 request_proto_major, request_proto_minor, cancel_ctx_parent, request_pattern, request_pat, pattern_str;
-volatile const __s64 writer_state, state_status, state_wrote_header, state_wrote_bytes; // of an HTTP/2 responseWriter
+volatile const __s64 writer_state, state_req, state_status, state_wrote_header, state_wrote_bytes; // of an HTTP/2 responseWriter
+volatile const __s64 server_request_header;
 
 // Does the route probe earn its trap? It does when the matched request is a copy that the end of the request cannot see.
 __u64 routes_needed, routes_spare, routes_missed;

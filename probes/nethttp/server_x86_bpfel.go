@@ -29,6 +29,8 @@ type serverAnyOperation struct {
 			Begun         uint32
 			Context       uint64
 			ContextKey    uint64
+			Goroutine     uint64
+			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
 			Pad           uint32
@@ -47,7 +49,7 @@ type serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4000]uint8
+	Rest [3984]uint8
 }
 
 type serverContextKey struct {
@@ -143,15 +145,18 @@ type serverHttpServerEvent struct {
 }
 
 type serverPoints struct {
-	_  structs.HostLayout
-	N  uint64
-	At [24]struct {
+	_     structs.HostLayout
+	N     uint64
+	Fixed uint64
+	At    [24]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8
 		Cc      uint8
 		Site    uint8
-		Pad     [5]uint8
+		Behind  uint8
+		Ret     uint8
+		Pad     [3]uint8
 		Results [4]struct {
 			_     structs.HostLayout
 			Off   int32
@@ -209,6 +214,7 @@ const (
 	serverVarHasAttachCookie       = "has_attach_cookie"
 	serverVarHeaderLayout          = "header_layout"
 	serverVarIdleMax               = "idle_max"
+	serverVarMayWriteRegisters     = "may_write_registers"
 	serverVarMuxMatchPoints        = "mux_match_points"
 	serverVarPanicArg              = "panic_arg"
 	serverVarPanicGoexit           = "panic_goexit"
@@ -240,6 +246,8 @@ const (
 	serverVarServeHttpPoints       = "serve_http_points"
 	serverVarServeHttpReturnPoints = "serve_http_return_points"
 	serverVarServeUnwindPoints     = "serve_unwind_points"
+	serverVarServerRequestHeader   = "server_request_header"
+	serverVarStateReq              = "state_req"
 	serverVarStateStatus           = "state_status"
 	serverVarStateWroteBytes       = "state_wrote_bytes"
 	serverVarStateWroteHeader      = "state_wrote_header"
@@ -328,6 +336,7 @@ type serverVariableSpecs struct {
 	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
 	IdleMax               *ebpf.VariableSpec `ebpf:"idle_max"`
+	MayWriteRegisters     *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	MuxMatchPoints        *ebpf.VariableSpec `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.VariableSpec `ebpf:"panic_arg"`
 	PanicGoexit           *ebpf.VariableSpec `ebpf:"panic_goexit"`
@@ -359,6 +368,8 @@ type serverVariableSpecs struct {
 	ServeHttpPoints       *ebpf.VariableSpec `ebpf:"serve_http_points"`
 	ServeHttpReturnPoints *ebpf.VariableSpec `ebpf:"serve_http_return_points"`
 	ServeUnwindPoints     *ebpf.VariableSpec `ebpf:"serve_unwind_points"`
+	ServerRequestHeader   *ebpf.VariableSpec `ebpf:"server_request_header"`
+	StateReq              *ebpf.VariableSpec `ebpf:"state_req"`
 	StateStatus           *ebpf.VariableSpec `ebpf:"state_status"`
 	StateWroteBytes       *ebpf.VariableSpec `ebpf:"state_wrote_bytes"`
 	StateWroteHeader      *ebpf.VariableSpec `ebpf:"state_wrote_header"`
@@ -425,6 +436,7 @@ type serverVariables struct {
 	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
 	IdleMax               *ebpf.Variable `ebpf:"idle_max"`
+	MayWriteRegisters     *ebpf.Variable `ebpf:"may_write_registers"`
 	MuxMatchPoints        *ebpf.Variable `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.Variable `ebpf:"panic_arg"`
 	PanicGoexit           *ebpf.Variable `ebpf:"panic_goexit"`
@@ -456,6 +468,8 @@ type serverVariables struct {
 	ServeHttpPoints       *ebpf.Variable `ebpf:"serve_http_points"`
 	ServeHttpReturnPoints *ebpf.Variable `ebpf:"serve_http_return_points"`
 	ServeUnwindPoints     *ebpf.Variable `ebpf:"serve_unwind_points"`
+	ServerRequestHeader   *ebpf.Variable `ebpf:"server_request_header"`
+	StateReq              *ebpf.Variable `ebpf:"state_req"`
 	StateStatus           *ebpf.Variable `ebpf:"state_status"`
 	StateWroteBytes       *ebpf.Variable `ebpf:"state_wrote_bytes"`
 	StateWroteHeader      *ebpf.Variable `ebpf:"state_wrote_header"`

@@ -19,7 +19,7 @@ var requests = flag.Int("requests", 60, "how many requests of each kind the test
 // child of its CLIENT span.
 func TestChain(t *testing.T) {
 	testenv.RequireRoot(t)
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	const requests = 1000
 	for _, spec := range injectBuilds("testdata/xnet") {
 		t.Run(spec.String(), func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestChain(t *testing.T) {
 // TestChainSampled: at a ratio of 0.1 each trace is whole or absent.
 func TestChainSampled(t *testing.T) {
 	testenv.RequireRoot(t)
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	first, agent, sink := startChain(t, injectBuilds("testdata/xnet")[1], "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.1")
 	const requests = 500
 	runChain(t, first, requests)

@@ -17,7 +17,7 @@ import (
 // TestInjectSharedHeader: requests that share a header map cannot be told apart while they are written. Each carries its own context or
 // none, which is counted, and never another one's.
 func TestInjectSharedHeader(t *testing.T) {
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	for _, spec := range injectBuilds("testdata/httpclient") {
 		t.Run(spec.String(), func(t *testing.T) {
 			target, agent, sink, upstream := startInjected(t, spec)
@@ -79,7 +79,7 @@ func callsByPath(spans []testenv.Span) map[string]string {
 
 // TestInjectRetried: the Transport sends a request again when a connection was closed meanwhile. It is one call, so both carry the same.
 func TestInjectRetried(t *testing.T) {
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	for _, spec := range injectBuilds("testdata/httpclient") {
 		t.Run(spec.String(), func(t *testing.T) {
 			target, _, sink, upstream := startInjected(t, spec)
@@ -111,7 +111,7 @@ func TestInjectRetried(t *testing.T) {
 // TestInjectReverseProxy: what a proxy hands on it hands on unchanged, and what comes without context goes on with that of the CLIENT
 // span.
 func TestInjectReverseProxy(t *testing.T) {
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	target, agent, sink, upstream := startInjected(t, injectBuilds("testdata/httpclient")[1])
 	to := "http://" + upstream.Addr().String() + "/path"
 	callOnce(t, target, "proxy", to, nil)
@@ -137,7 +137,7 @@ func proxied(host string) [][]byte {
 
 // TestInjectRatio: the flag on the wire is the SDK's decision for the trace ID on the wire, and sampled calls have a span.
 func TestInjectRatio(t *testing.T) {
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	const requests, ratio = 60, 0.5
 	target, _, sink, upstream := startInjected(t, injectBuilds("testdata/httpclient")[1], "OTEL_TRACES_SAMPLER=traceidratio", fmt.Sprint("OTEL_TRACES_SAMPLER_ARG=", ratio))
 	want := map[string]bool{}

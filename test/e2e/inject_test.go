@@ -142,7 +142,7 @@ func callOnce(t *testing.T, target *testenv.Target, how, to string, header http.
 // span. What the server was called with as tracestate goes on unchanged.
 func TestInjectHTTP1(t *testing.T) {
 	testenv.RequireRoot(t)
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	parent := http.Header{"Traceparent": {traceparent}, "Tracestate": {"vendor=1,other=2"}}
 	for _, spec := range injectBuilds("testdata/httpclient") {
 		t.Run(spec.String(), func(t *testing.T) {
@@ -214,7 +214,7 @@ func checkInjected(t *testing.T, how string, got, plain [][]byte, spans []testen
 // TestInjectKeeps: what carries a traceparent already keeps it, and propagation can be switched off.
 func TestInjectKeeps(t *testing.T) {
 	testenv.RequireRoot(t)
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	bin := testenv.Build(t, injectBuilds("testdata/httpclient")[1])
 	for _, tt := range []struct {
 		name, how string
@@ -244,7 +244,7 @@ func TestInjectKeeps(t *testing.T) {
 // TestInjectUnsampled: the flag is the decision, and what is not sampled has no span.
 func TestInjectUnsampled(t *testing.T) {
 	testenv.RequireRoot(t)
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	sink, upstream := testenv.NewSink(t), startRecorder(t)
 	target := testenv.StartTarget(t, testenv.Build(t, injectBuilds("testdata/httpclient")[1]), nil)
 	agent := testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"OTEL_TRACES_SAMPLER=always_off"}})
@@ -269,7 +269,9 @@ func TestInjectAtTheBuffersEdge(t *testing.T) {
 	testenv.RequireUserWrites(t)
 	sink, upstream := testenv.NewSink(t), startRecorder(t)
 	target := testenv.StartTarget(t, testenv.Build(t, injectBuilds("testdata/httpclient")[1]), nil)
-	agent := testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Args: []string{"--pid", strconv.Itoa(target.PID)}})
+	agent := testenv.StartAgent(t, testenv.AgentOptions{
+		Sink: sink, Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_INJECT=write"},
+	})
 	agent.WaitTraced(t, target.PID)
 	without := 0
 	for n := 3850; n < 4200; n++ {
@@ -322,7 +324,7 @@ func TestInjectDamagesNothing(t *testing.T) {
 			t.Run(fmt.Sprintf("%s fail %d", spec, step), func(t *testing.T) {
 				target := testenv.StartTarget(t, bin, []string{"GODEBUG=gccheckmark=1"})
 				agent := testenv.StartAgent(t, testenv.AgentOptions{
-					Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{fmt.Sprint("REMORA_TEST_FAIL_WRITE=", step)},
+					Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_INJECT=write", fmt.Sprint("REMORA_TEST_FAIL_WRITE=", step)},
 				})
 				agent.WaitTraced(t, target.PID)
 				sendAll(t, target, *requests)

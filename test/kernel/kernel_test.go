@@ -22,6 +22,7 @@ type machine struct {
 	series, arch string
 	cmdline      string // added to the kernel's command line
 	endToEnd     bool   // test/e2e too, not only test/kernel/inside
+	tests        string // only these of test/e2e; "" for all
 }
 
 func (m machine) String() string {
@@ -32,17 +33,21 @@ func (m machine) String() string {
 	return name
 }
 
+// injection are the tests of trace context in requests, which these kernels steer.
+const injection = "^Test(Inject|Chain|Steer)"
+
 // machines begins with those that take longest: two run at a time.
 func machines() []machine {
 	return []machine{
 		{series: "7.2", arch: "amd64", endToEnd: true},
+		{series: "7.2", arch: "amd64", cmdline: "lockdown=integrity", endToEnd: true, tests: injection},
 		{series: "5.10", arch: "amd64", endToEnd: true},
 		{series: "6.1", arch: "amd64", endToEnd: true},
 		{series: "6.12", arch: "arm64"},
 		{series: "6.12", arch: "amd64"},
 		{series: "6.12", arch: "amd64", cmdline: "lockdown=integrity"},
 		{series: "6.18", arch: "amd64"},
-		{series: "7.0", arch: "amd64"},
+		{series: "7.0", arch: "amd64", endToEnd: true, tests: injection},
 	}
 }
 

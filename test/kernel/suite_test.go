@@ -82,7 +82,11 @@ func (s suite) selection(m machine) []string {
 	for _, l := range s.leftOut(m) {
 		skip = append(skip, l.tests)
 	}
-	flags := []string{"-test.run=" + *only}
+	run := *only
+	if run == "" && s.endToEnd {
+		run = m.tests
+	}
+	flags := []string{"-test.run=" + run}
 	if len(skip) > 0 {
 		flags = append(flags, "-test.skip="+strings.Join(skip, "|"))
 	}

@@ -31,13 +31,13 @@ func TestVerifier(t *testing.T) {
 	for _, version := range goVersions() {
 		t.Run("go"+version, func(t *testing.T) {
 			spec := testenv.BuildSpec{Dir: "../../matrix/testdata/libraries", Go: version, Stripped: true}
-			loadAll(t, runtime, testenv.Build(t, spec))
+			loadAll(t, k, runtime, testenv.Build(t, spec))
 		})
 	}
 }
 
 // loadAll loads the probes of a program that has all libraries; what only comes with newer versions of them may be missing.
-func loadAll(t *testing.T, runtime *bpf.Runtime, path string) {
+func loadAll(t *testing.T, k bpf.Kernel, runtime *bpf.Runtime, path string) {
 	binary, err := process.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -53,9 +53,11 @@ func loadAll(t *testing.T, runtime *bpf.Runtime, path string) {
 			t.Errorf("%s: %v", probe.Name, p.Err)
 			continue
 		}
-		if bpf.Probe().UserWrites() != nil {
-			p.DropInjecting()
+		has, _, err := k.Mechanisms("auto")
+		if err != nil {
+			t.Fatal(err)
 		}
+		p.Choose(has)
 		spec, err := probe.Spec()
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Trace context without writing a byte of the target's memory: at a place where the target writes a request's header, its
+// goroutine is made to call the function that does so a few times more, with pieces of a header that lie in memory already.
+// docs/injection.md says why that is safe.
+#pragma once
+
+#include "context.h"
+#include "inject.h"
+#include "point.h"
+#include "stack.h"
+
+#define STEER_PIECES 64
+#define STEER_TEXT 128 // bytes, a power of two
+#define TEXT_PIECES 8
+#define PIECE_MAX 64 // bytes that are compared at once
+#define STEER_NOWHERE (~0U)
+
+// What the pieces are of. HTTP/1 has lines, HTTP/2 fields: literals without indexing
+// (https://www.rfc-editor.org/rfc/rfc7541#section-6.2.2).
+enum steer_text {
+	TEXT_LINE_NAME, // "Traceparent: "
+	TEXT_FIELD_NAME, // "\x00\x0btraceparent\x37"
+	TEXT_VERSION, // "00-"
+	TEXT_DASH, // "-"
+	TEXT_LINE_END, // "-00\r\n", and so for each value of the flags
+	TEXT_FIELD_END = TEXT_LINE_END + 4, // "-00"
+	TEXT_STATE_LINE = TEXT_FIELD_END + 4, // "Tracestate: "
+	TEXT_STATE_FIELD, // "\x00\x0atracestate"
+	TEXT_END, // "\r\n"
+	TEXT_COUNT,
+};
+
+enum piece_form { PIECE_ADDR_BITS = 48 };
+#define PIECE_ADDR ((1ULL << PIECE_ADDR_BITS) - 1)
+
+// Pieces in read-only memory: link-time addresses, and lengths in the upper bits.
+struct text_pieces {
+	__u64 n;
+	__u64 at[TEXT_PIECES];
+};
+
+struct steer_pieces {
+	struct text_pieces texts[TEXT_COUNT];
+	__u64 hex[256]; // two digits each
+	__u64 byte[256]; // one byte each
+};
+
+volatile const struct steer_pieces pieces;
+
+// What is known of a header that a goroutine is about to write. It may write none in the end, and leave this behind.
+struct steer_note {
+	__u64 depth; // of the stack
+	__u64 owner; // goroutine whose call the header belongs to
+	__u64 header; // the map that the call was announced with
+	__u64 writer[2]; // what it is written to: arguments of the function that writes
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 10000);
+	__type(key, struct span_key);
+	__type(value, struct steer_note);
+} steer_notes SEC(".maps");
+
+enum steer_state {
+	STEER_NONE,
+	STEER_GOING, // the goroutine is writing pieces
+};
+
+// What a goroutine is made to do.
+struct steering {
+	__u32 state; // first: user space looks at it
+	__u32 rerun; // the next call at the place is ours
+	__u64 since; // boot time of the last step
+	struct steer_note note;
+	__u64 call, ret, back; // the call, where it returns to, where the program sits behind that
+	struct go_string own; // what the target itself was about to write
+	__u64 results[5]; // of a call that was followed up by others
+	__u32 content, pad; // those are a buffer's content, which may move
+	__u32 next, count; // pieces
+	__u32 length; // of the text
+	__u32 pos; // in the text
+	__u32 state_at, state_length; // before which piece the incoming request's tracestate goes
+	__u32 id_at, id_end; // from which piece to which its trace ID may stand for them
+	__u64 pieces[STEER_PIECES];
+	__u8 text[STEER_TEXT];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); // set at load
+	__type(key, struct span_key);
+	__type(value, struct steering);
+} steerings SEC(".maps");
+
+// A new entry's content: too large for the stack.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct steering);
+} steering_zero SEC(".maps");
+
+// Targets that are about to be let go: no header is begun any more.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u32);
+} draining SEC(".maps");
+
+static __always_inline struct steering *find_steering(struct span_key *key)
+{
+	return bpf_map_lookup_elem(&steerings, key);
+}
+
+static __always_inline void stop_steering(struct span_key *key)
+{
+	bpf_map_delete_elem(&steerings, key);
+}
+
+// new_steering returns a cleared entry for the header that a note is of, NULL if there are too many, which is counted.
+static __always_inline struct steering *new_steering(struct span_key *key, struct steer_note *note)
+{
+	__u32 zero = 0;
+	struct steering *s = bpf_map_lookup_elem(&steering_zero, &zero);
+
+	if (!s || bpf_map_update_elem(&steerings, key, s, BPF_ANY)) {
+		count_loss(LOSS_INJECT_NO_ROOM);
+		return NULL;
+	}
+	s = find_steering(key);
+	if (!s)
+		return NULL;
+	s->note = *note;
+	s->state_at = STEER_NOWHERE;
+	bpf_map_delete_elem(&steer_notes, key);
+	return s;
+}
+
+// may_begin makes a header count as begun, unless the target is being let go: user space says so first, waits a moment, and
+// then looks for what is begun.
+static __always_inline bool may_begin(struct steering *s, __u32 target)
+{
+	*(volatile __u32 *)&s->state = STEER_GOING;
+	if (!bpf_map_lookup_elem(&draining, &target))
+		return true;
+	s->state = STEER_NONE;
+	return false;
+}
+
+// add_piece adds a piece, given by its link-time address.
+static __always_inline void add_piece(struct steering *s, __u64 piece, __u64 bias)
+{
+	__u32 i = s->count;
+
+	if (i < STEER_PIECES)
+		s->pieces[i] = piece + bias;
+	s->count = i + 1;
+}
+
+static __always_inline void add_text(struct steering *s, __u32 text, __u64 bias)
+{
+	if (text >= TEXT_COUNT)
+		return;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < TEXT_PIECES; i++) {
+		if (i >= pieces.texts[text].n)
+			return;
+		add_piece(s, pieces.texts[text].at[i], bias);
+	}
+}
+
+static __always_inline void add_hex(struct steering *s, const __u8 *bytes, const int size, __u64 bias)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < size; i++)
+		add_piece(s, pieces.hex[bytes[i]], bias);
+}
+
+static __always_inline struct go_string piece_at(struct steering *s, __u32 i)
+{
+	struct go_string piece = {};
+	__u64 packed = i < STEER_PIECES ? s->pieces[i] : 0;
+
+	piece.ptr = packed & PIECE_ADDR;
+	piece.len = packed >> PIECE_ADDR_BITS;
+	return piece;
+}
+
+// holds says whether len bytes of the target at addr are the text from pos on. Global: the verifier checks it once.
+__noinline int holds(__u32 target, __u64 goroutine, __u64 addr, __u64 span)
+{
+	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
+	struct steering *s = find_steering(&key);
+	__u64 n = span & 0xffff, pos = span >> 16;
+	__u8 bytes[PIECE_MAX];
+
+	if (!s || !n || n > PIECE_MAX || pos + n > s->length)
+		return 0;
+	barrier_var(n);
+	n = between_1_and(PIECE_MAX, n);
+	if (bpf_probe_read_user(bytes, n, (void *)addr))
+		return 0;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < PIECE_MAX; i++) {
+		if (i >= n)
+			break;
+		if (bytes[i] != s->text[(pos + i) & (STEER_TEXT - 1)])
+			return 0;
+	}
+	return 1;
+}
+
+// all_hold says whether the pieces, byte by byte in the target's memory, are the text.
+static __always_inline bool all_hold(struct span_key *key, struct steering *s)
+{
+	__u64 pos = 0;
+
+	if (s->count > STEER_PIECES)
+		return false;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < STEER_PIECES; i++) {
+		if (i >= s->count)
+			break;
+		struct go_string piece = piece_at(s, i);
+		if (!holds(key->target, key->goroutine, piece.ptr, piece.len | pos << 16))
+			return false;
+		pos += piece.len;
+	}
+	return pos && pos == s->length;
+}
+
+// take_piece takes the next piece; false if there is none.
+static __always_inline bool take_piece(struct steering *s, struct go_string *piece)
+{
+	__u32 i = s->next;
+
+	if (i >= s->count)
+		return false;
+	*piece = piece_at(s, i);
+	s->next = i + 1;
+	s->pos += piece->len;
+	s->since = bpf_ktime_get_boot_ns();
+	return piece->len != 0;
+}
+
+// at_place says whether the goroutine is where the steering left it: the very instruction, no more and no less of its stack in
+// use. Another agent's program may have sent it elsewhere a moment ago.
+static __always_inline bool at_place(struct pt_regs *ctx, struct steering *s, __u64 ip)
+{
+	return REG_IP(ctx) == ip && depth_of(ctx) == s->note.depth;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// The trace context in a header of the target: of the call's own request, or of the one that the call is a part of.
+#pragma once
+
+#include "client.h"
+
+// scan_call_group looks for trace context among the eight slots of the next group of the header map; 0 when it was the last.
+__noinline int scan_call_group(__u32 target, __u64 goroutine)
+{
+	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
+	struct http_call *c = find_call(&key);
+
+	if (!c || walk_done(&c->work.walk))
+		return 0;
+	__u64 group = next_group(&c->work.walk, &header_layout);
+	if (!read_group(c->group, group, &header_layout))
+		return !walk_done(&c->work.walk);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAP_SLOTS; i++) {
+		__u32 k = header_layout.keys + i * header_layout.key_stride;
+		__u32 v = header_layout.elems + i * header_layout.elem_stride;
+		__u32 s = header_layout.control + i;
+		__u64 w[2] = {};
+		if (s >= MAP_GROUP_MAX || k > MAP_GROUP_MAX - sizeof(struct go_string) || v > MAP_GROUP_MAX - sizeof(struct go_slice))
+			return 0;
+		struct go_string name = *(struct go_string *)(c->group + k);
+		if (!slot_filled(c->group[s], &header_layout) || name.len < TRACESTATE_NAME_LEN || name.len > TRACEPARENT_NAME_LEN)
+			continue;
+		__u64 n = name.len;
+		barrier_var(n); // what the compiler knows of it, the verifier does not
+		n &= 15;
+		if (bpf_probe_read_user(w, n, (void *)name.ptr))
+			continue;
+		struct go_slice values = *(struct go_slice *)(c->group + v);
+		if (IS_TRACEPARENT(n, w))
+			c->work.traceparent = first_value(values);
+		else if (IS_TRACESTATE(n, w) && values.len == 1)
+			c->work.tracestate = first_value(values);
+	}
+	return !walk_done(&c->work.walk);
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Trace context for an HTTP/1 request by steering: (*Request).write ends the header by io.WriteString(w, "\r\n")
+// (https://github.com/golang/go/blob/go1.26.0/src/net/http/request.go); it is made to write the lines by the same call before.
+#pragma once
+
+#include "carried.h"
+
+#define LINE_NAME 13 // "Traceparent: "
+#define STATE_LINE 12 // "Tracestate: "
+#define STATE_TEXT (STATE_LINE + 2)
+#define LINE_LENGTH (LINE_NAME + TRACEPARENT_LEN + 2)
+
+volatile const struct addr_set bufio_writer_itabs;
+volatile const __u64 io_write_string;
+volatile const struct points steer_end_return_points;
+
+// note_header notes whose call the goroutine writes a header for. 1: h, 2–3: w
+static __always_inline void note_header(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct header_key k = { .target = key.target, .header = GO_ARG1(ctx) };
+	struct header_owner *owner = bpf_map_lookup_elem(&calls_by_header, &k);
+
+	if (!owner || !key.goroutine)
+		return;
+	if (!owner->goroutine) {
+		count_loss(LOSS_INJECT_SHARED);
+		return;
+	}
+	if (!in_set(&bufio_writer_itabs, GO_ARG2(ctx) - load_bias(ctx, p))) {
+		count_loss(LOSS_INJECT_WRITER);
+		return;
+	}
+	struct steer_note note = {
+		.depth = depth_of(ctx), .owner = owner->goroutine, .header = k.header, .writer = { GO_ARG2(ctx), GO_ARG3(ctx) },
+	};
+	bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
+}
+
+// compose_lines makes the text of the lines and finds its pieces: 1 if all are in the target's memory. Global, for a stack of
+// its own.
+__noinline int compose_lines(__u32 target, __u64 goroutine, __u64 bias)
+{
+	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
+	struct steering *s = find_steering(&key);
+	const __u8 name[LINE_NAME + 1] = "Traceparent: ", state[STATE_TEXT + 1] = "Tracestate: \r\n";
+	struct http_call *c = s ? owner_of(s, target) : NULL;
+
+	if (!c)
+		return 0;
+	__u8 *text = s->text;
+	if (carried_state(target, s->note.owner)) {
+		__builtin_memcpy(text, state, STATE_TEXT);
+		text += STATE_TEXT;
+		s->length = STATE_TEXT;
+		s->state_length = c->slot.trace_state_len;
+		add_text(s, TEXT_STATE_LINE, bias);
+		s->state_at = s->count;
+		add_text(s, TEXT_END, bias);
+	}
+	__builtin_memcpy(text, name, LINE_NAME);
+	format_traceparent(text + LINE_NAME, &c->event.head);
+	text[LINE_LENGTH - 2] = '\r';
+	text[LINE_LENGTH - 1] = '\n';
+	s->length += LINE_LENGTH;
+	add_parent(s, c, TEXT_LINE_NAME, TEXT_LINE_END, bias);
+	if (all_hold(&key, s))
+		return 1;
+	count_loss(LOSS_INJECT_FAULT);
+	return 0;
+}
+
+static __always_inline bool ends_header(__u64 ptr, __u64 len)
+{
+	__u16 end = 0;
+	return len == 2 && !bpf_probe_read_user(&end, sizeof(end), (void *)ptr) && end == ('\r' | '\n' << 8);
+}
+
+// begin_lines replaces the string that the goroutine is about to write by the lines' first piece.
+// io.WriteString: 1–2: w, 3–4: s
+static __always_inline void begin_lines(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct steering *s = find_steering(&key);
+	__u64 bias = load_bias(ctx, p);
+	struct go_string piece;
+
+	if (s && s->rerun && at_place(ctx, s, s->call)) {
+		s->rerun = 0;
+		if (s->next > s->count) // the target's own call, at last
+			stop_steering(&key);
+		return;
+	}
+	struct steer_note *note = bpf_map_lookup_elem(&steer_notes, &key);
+	if (!note)
+		return;
+	if (depth_of(ctx) != note->depth || GO_ARG1(ctx) != note->writer[0] || GO_ARG2(ctx) != note->writer[1] ||
+	    !ends_header(GO_ARG3(ctx), GO_ARG4(ctx)) || steer_end_return_points.n != 1) {
+		bpf_map_delete_elem(&steer_notes, &key);
+		count_loss(LOSS_INJECT_WRITER);
+		return;
+	}
+	s = new_steering(&key, note);
+	if (!s)
+		return;
+	s->own.ptr = GO_ARG3(ctx);
+	s->own.len = GO_ARG4(ctx);
+	s->call = REG_IP(ctx);
+	s->back = bias + steer_end_return_points.at[0].addr;
+	s->ret = s->back - steer_end_return_points.at[0].behind;
+	if (!compose_lines(key.target, key.goroutine, bias) || !may_begin(s, key.target) || !next_piece(&key, s, &piece)) {
+		stop_steering(&key);
+		return;
+	}
+	SET_ARG3(ctx, piece.ptr);
+	SET_ARG4(ctx, piece.len);
+}
+
+// continue_lines makes the goroutine write the next piece, and last what it was about to write itself. If a piece cannot be
+// written, it goes on with the error as if that had been of its own.
+// io.WriteString's results: 1: n, 2–3: err
+static __always_inline void continue_lines(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct steering *s = find_steering(&key);
+	struct go_string piece;
+
+	if (!s || s->state != STEER_GOING || s->rerun || !at_place(ctx, s, s->back))
+		return;
+	if (result_word(ctx, p, 1)) { // an error
+		stop_steering(&key);
+		return;
+	}
+	bool last = !next_piece(&key, s, &piece);
+	if (last) {
+		piece = s->own;
+		s->next = s->count + 1;
+	}
+	SET_ARG1(ctx, s->note.writer[0]);
+	SET_ARG2(ctx, s->note.writer[1]);
+	SET_ARG3(ctx, piece.ptr);
+	SET_ARG4(ctx, piece.len);
+	if (!may_call(ctx, s->ret, s->ret)) { // the goroutine was preempted right here
+		s->rerun = 1;
+		SET_IP(ctx, s->call);
+		return;
+	}
+	make_call(ctx, load_bias(ctx, p) + io_write_string, s->ret);
+	if (last)
+		stop_steering(&key);
+}

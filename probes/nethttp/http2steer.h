@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Trace context for an HTTP/2 request by steering. (*clientStream).encodeAndWriteHeaders has the fields encoded into a bytes.Buffer of the
+// connection (https://github.com/golang/go/blob/go1.26.0/src/net/http/h2_bundle.go) while it holds the connection's write lock. When
+// the last one is in, it is made to call (*bytes.Buffer).WriteString with the pieces of literal fields without indexing: no state
+// of HPACK changes on either side, and the program's own code cuts the block into frames.
+#pragma once
+
+#include "carried.h"
+#include "http2write.h"
+
+#define FIELD_NAME 14 // length of the name, name, length of the value
+#define FIELD_LENGTH (FIELD_NAME + TRACEPARENT_LEN)
+#define STATE_FIELD 12 // length of the name, name
+
+volatile const __s64 stream_conn, conn_hbuf, buffer_buf, buffer_off;
+volatile const __u64 buffer_write_string;
+
+// note_stream notes whose call the goroutine encodes the header for. 1: cs
+static __always_inline void note_stream(struct pt_regs *ctx)
+{
+	struct span_key stream = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct span_key key = { .target = stream.target, .role = ROLE_CLIENT, .goroutine = stream_caller(ctx, &stream) };
+	struct http_call *c = key.goroutine ? find_call(&key) : NULL;
+
+	if (!c || !c->work.header || stream_conn == ABSENT || conn_hbuf == ABSENT)
+		return;
+	__u64 conn = read_u64(GO_ARG1(ctx) + stream_conn);
+	if (conn_peer_max_header_list != ABSENT && read_u64(conn + conn_peer_max_header_list) < HEADER_LIST_MIN) {
+		count_loss(LOSS_INJECT_NO_ROOM);
+		return;
+	}
+	struct steer_note note = { .owner = key.goroutine, .header = c->work.header, .writer = { conn + conn_hbuf } };
+	bpf_map_update_elem(&steer_notes, &stream, &note, BPF_ANY);
+}
+
+// compose_fields makes the text of the fields and finds its pieces: 1 if all are in the target's memory.
+__noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
+{
+	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
+	struct steering *s = find_steering(&key);
+	const __u8 name[FIELD_NAME + 1] = "\x00\x0btraceparent\x37", state[STATE_FIELD + 1] = "\x00\x0atracestate";
+	struct http_call *c = s ? owner_of(s, target) : NULL;
+
+	if (!c)
+		return 0;
+	__u8 *text = s->text;
+	if (carried_state(target, s->note.owner)) {
+		__u8 length[4] = {};
+		__u32 width = put_length(length, c->slot.trace_state_len);
+		__builtin_memcpy(text, state, STATE_FIELD);
+		__builtin_memcpy(text + STATE_FIELD, length, 3);
+		text += STATE_FIELD + 1;
+		add_text(s, TEXT_STATE_FIELD, bias);
+		add_piece(s, pieces.byte[length[0]], bias);
+		if (width > 1) {
+			text++;
+			add_piece(s, pieces.byte[length[1]], bias);
+		}
+		if (width > 2) {
+			text++;
+			add_piece(s, pieces.byte[length[2]], bias);
+		}
+		s->length = STATE_FIELD + width;
+		s->state_length = c->slot.trace_state_len;
+		s->state_at = s->count;
+	}
+	__builtin_memcpy(text, name, FIELD_NAME);
+	format_traceparent(text + FIELD_NAME, &c->event.head);
+	s->length += FIELD_LENGTH;
+	add_parent(s, c, TEXT_FIELD_NAME, TEXT_FIELD_END, bias);
+	if (all_hold(&key, s))
+		return 1;
+	count_loss(LOSS_INJECT_FAULT);
+	return 0;
+}
+
+// A bytes.Buffer's unread part.
+static __always_inline struct go_slice unread(__u64 buffer)
+{
+	struct go_slice s = {};
+	__u64 off = read_u64(buffer + buffer_off);
+
+	bpf_probe_read_user(&s, sizeof(s), (void *)(buffer + buffer_buf));
+	s.ptr += off;
+	s.len -= off;
+	s.cap -= off;
+	return s;
+}
+
+// encoded says whether the fields were encoded without an error: encodeHeaders (until Go 1.24) returns the buffer's content and an error,
+// encodeRequestHeaders two bools and an error.
+static __always_inline bool encoded(struct pt_regs *ctx, struct steering *s)
+{
+	struct go_slice content = unread(s->note.writer[0]);
+
+	s->results[0] = GO_ARG1(ctx);
+	s->results[1] = GO_ARG2(ctx);
+	s->results[2] = GO_ARG3(ctx);
+	s->results[3] = GO_ARG4(ctx);
+	s->results[4] = GO_ARG5(ctx);
+	s->content = content.ptr && s->results[0] == content.ptr && s->results[1] == content.len && s->results[2] == content.cap;
+	return content.ptr && content.len && !(s->content ? s->results[3] : s->results[2]);
+}
+
+// end_fields lets the code go on behind the call as if it had just come back.
+static __always_inline void end_fields(struct pt_regs *ctx, struct span_key *key, struct steering *s)
+{
+	if (s->content) {
+		struct go_slice content = unread(s->note.writer[0]);
+		s->results[0] = content.ptr;
+		s->results[1] = content.len;
+		s->results[2] = content.cap;
+	}
+	SET_ARG1(ctx, s->results[0]);
+	SET_ARG2(ctx, s->results[1]);
+	SET_ARG3(ctx, s->results[2]);
+	SET_ARG4(ctx, s->results[3]);
+	SET_ARG5(ctx, s->results[4]);
+	SET_IP(ctx, s->ret);
+	stop_steering(key);
+}
+
+// continue_fields makes the goroutine write the next piece. It stops where the fields' encoding has come back, and each piece.
+// (*bytes.Buffer).WriteString: 1: b, 2–3: s
+static __always_inline void continue_fields(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct steering *s = find_steering(&key);
+	__u64 bias = load_bias(ctx, p);
+	struct go_string piece;
+
+	struct steer_note *note = bpf_map_lookup_elem(&steer_notes, &key);
+	if (note) {
+		if ((REG_IP(ctx) ^ p->addr) & 0xfff) // another agent's program came first
+			return;
+		s = new_steering(&key, note);
+		if (!s)
+			return;
+		s->back = REG_IP(ctx);
+		s->ret = s->back - p->behind;
+		s->note.depth = depth_of(ctx);
+		if (!encoded(ctx, s) || !may_call(ctx, s->ret, s->back) || !compose_fields(key.target, key.goroutine, bias) ||
+		    !may_begin(s, key.target)) {
+			stop_steering(&key);
+			return;
+		}
+	} else if (!s || s->state != STEER_GOING || !at_place(ctx, s, s->back)) {
+		return;
+	}
+	if (!next_piece(&key, s, &piece) || !may_call(ctx, s->ret, s->back)) {
+		end_fields(ctx, &key, s);
+		return;
+	}
+	SET_ARG1(ctx, s->note.writer[0]);
+	SET_ARG2(ctx, piece.ptr);
+	SET_ARG3(ctx, piece.len);
+	make_call(ctx, bias + buffer_write_string, s->ret);
+}

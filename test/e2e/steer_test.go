@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/remora-agent/remora/internal/testenv"
+)
+
+var rounds = flag.Int("rounds", 3, "how `many` times TestSteerAttachDetach attaches and detaches under load")
+
+// steered starts a fixture whose runtime is made to check much and an agent that steers. A test that cannot have one is skipped.
+func steered(t *testing.T, spec testenv.BuildSpec) (*testenv.Target, testenv.AgentOptions) {
+	t.Helper()
+	testenv.RequireRegisterWrites(t)
+	target := testenv.StartTarget(t, testenv.Build(t, spec), []string{"GODEBUG=gccheckmark=1", "GOGC=5"})
+	return target, testenv.AgentOptions{Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_INJECT=steer"}}
+}
+
+// TestSteerStorm: while the runtime collects garbage all the time and checks what it marked, and a signal interrupts the program a
+// thousand times a second, requests are what they were, and every one carries one traceparent. -requests says how many.
+func TestSteerStorm(t *testing.T) {
+	for _, spec := range injectBuilds("testdata/xnet") {
+		t.Run(spec.String(), func(t *testing.T) {
+			target, options := steered(t, spec)
+			agent := testenv.StartAgent(t, options)
+			agent.WaitTraced(t, target.PID)
+			stop := interrupt(target.PID)
+			sendAll(t, target, *requests)
+			stop()
+			if target.Exited() {
+				t.Errorf("target is gone:\n%s", target.Output())
+			}
+			if n := agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
+				t.Errorf("%v requests went without traceparent", n)
+			}
+		})
+	}
+}
+
+// interrupt sends a process the signal by which its runtime preempts goroutines, a thousand times a second.
+func interrupt(pid int) (stop func()) {
+	end := make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-ticker.C:
+				syscall.Kill(pid, syscall.SIGURG) // the process may be gone, which the test finds out
+			}
+		}
+	})
+	return func() { close(end); group.Wait() }
+}
+
+// TestSteerAttachDetach: agents come and go while requests are on their way. A header is whole or not there, and no request fails.
+func TestSteerAttachDetach(t *testing.T) {
+	for _, spec := range injectBuilds("testdata/xnet") {
+		t.Run(spec.String(), func(t *testing.T) {
+			target, options := steered(t, spec)
+			end := make(chan struct{})
+			var group sync.WaitGroup
+			group.Go(func() {
+				for {
+					select {
+					case <-end:
+						return
+					default:
+						sendAll(t, target, 20)
+					}
+				}
+			})
+			for range *rounds {
+				agent := testenv.StartAgent(t, options)
+				agent.WaitTraced(t, target.PID)
+				time.Sleep(200 * time.Millisecond)
+				agent.Stop(t)
+			}
+			close(end)
+			group.Wait()
+			if target.Exited() {
+				t.Errorf("target is gone:\n%s", target.Output())
+			}
+		})
+	}
+}
+
+// TestSteerAtTheBuffersEdge: with URLs of all lengths around that of the write buffer, each request carries the line and is whole.
+func TestSteerAtTheBuffersEdge(t *testing.T) {
+	testenv.RequireRegisterWrites(t)
+	upstream := startRecorder(t)
+	target := testenv.StartTarget(t, testenv.Build(t, injectBuilds("testdata/httpclient")[1]), nil)
+	agent := testenv.StartAgent(t, testenv.AgentOptions{Args: []string{"--pid", strconv.Itoa(target.PID)}})
+	agent.WaitTraced(t, target.PID)
+	for n := 3850; n < 4150; n += 3 {
+		path := "/" + strings.Repeat("x", n)
+		callOnce(t, target, "get", "http://"+upstream.Addr().String()+path, nil)
+		got := upstream.taken()
+		if len(got) != 1 {
+			t.Fatalf("a URL of %d bytes: %d requests", n, len(got))
+		}
+		traceparents, _, rest := carried(got[0])
+		want := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Go-http-client/1.1\r\nAccept-Encoding: gzip\r\n\r\n", path, upstream.Addr())
+		if string(rest) != want || len(traceparents) != 1 {
+			t.Fatalf("a URL of %d bytes: %q", n, got[0])
+		}
+	}
+}
+
+// TestSteerTwoAgents: of two agents at the same program, one steers a request; the other leaves it alone.
+func TestSteerTwoAgents(t *testing.T) {
+	for _, spec := range injectBuilds("testdata/xnet") {
+		t.Run(spec.String(), func(t *testing.T) {
+			target, options := steered(t, spec)
+			for range 2 {
+				testenv.StartAgent(t, options).WaitTraced(t, target.PID)
+			}
+			sendAll(t, target, *requests)
+		})
+	}
+}
