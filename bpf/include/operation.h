@@ -134,15 +134,29 @@ static __always_inline void disown_context(struct span_key *key, struct operatio
 	slot->context_key = 0;
 }
 
-// leave removes the goroutine's entry; slot is a part of it.
-static __always_inline void leave(struct span_key *key, struct operation_slot *slot)
+static __always_inline void forget(struct span_key *key)
 {
-	disown_context(key, slot);
 	if (bpf_map_delete_elem(&operations, key))
 		return;
 	__u64 *n = count_of_operations();
 	if (n)
 		__sync_fetch_and_add(n, -1);
+}
+
+// leave removes the goroutine's entry; slot is a part of it.
+static __always_inline void leave(struct span_key *key, struct operation_slot *slot)
+{
+	disown_context(key, slot);
+	forget(key);
+}
+
+// takes_end says whether an end that was seen is the operation's. Goroutines can end a shared one at the same time: one of them removes its
+// context, and then has its entry to itself until it calls forget. (Compare-and-swap needs Linux 5.12.)
+static __always_inline bool takes_end(struct span_key *key, struct operation_slot *slot)
+{
+	struct context_key k = { .target = key->target, .context = slot->context_key };
+
+	return !k.context || !bpf_map_delete_elem(&contexts, &k);
 }
 
 // too_many_idle says whether an entry that is idle now should rather be removed.

@@ -158,7 +158,7 @@ __noinline int read_parent(__u32 target, __u32 role, __u64 id)
 	return c && parse_traceparent(c->work.traceparent, text, &c->work.parent);
 }
 
-// end ends the call and sends its event if it has a span.
+// end ends the call, whose end is the caller's (takes_end), and sends its event if it has a span.
 static __always_inline void end(struct span_key *key, struct grpc_call *c)
 {
 	if (c->slot.state == OPERATION_UNSAMPLED)
@@ -171,5 +171,5 @@ static __always_inline void end(struct span_key *key, struct grpc_call *c)
 			size = sizeof(c->event);
 		emit(&c->event, size);
 	}
-	leave(key, &c->slot);
+	forget(key);
 }

@@ -120,7 +120,7 @@ static __always_inline void end_call(struct pt_regs *ctx, const volatile struct 
 	struct go_iface err = { .type = GO_ARG2(ctx), .data = GO_ARG3(ctx) };
 	struct grpc_call *c = find_call(&key);
 
-	if (!c)
+	if (!c || !takes_end(&key, &c->slot))
 		return;
 	if (c->slot.state == OPERATION_SAMPLED) {
 		__u64 attempt = read_u64(key.goroutine + client_attempt);
@@ -146,6 +146,8 @@ static __always_inline void fail_call(struct pt_regs *ctx, const volatile struct
 		struct grpc_call *c = key.goroutine ? find_call(&key) : NULL;
 		if (!c || c->event.head.probe != probe_index || read_iface(key.goroutine + client_ctx).data != c->slot.context)
 			continue;
+		if (!takes_end(&key, &c->slot))
+			return;
 		if (c->slot.state == OPERATION_SAMPLED)
 			read_error(c, err);
 		end(&key, c);

@@ -85,7 +85,7 @@ static __always_inline void end_stream(struct pt_regs *ctx, const volatile struc
 	struct span_key key = { .target = target_id(ctx), .role = ROLE_SERVER, .goroutine = goroutine_id(ctx) };
 	struct grpc_call *c = served(&key, GO_ARG2(ctx), load_bias(ctx, p));
 
-	if (!c)
+	if (!c || !takes_end(&key, &c->slot))
 		return;
 	read_status(c, GO_ARG3(ctx));
 	end(&key, c);
@@ -98,6 +98,8 @@ static __always_inline void lose_stream(struct pt_regs *ctx, const volatile stru
 	struct grpc_call *c = find_call(&key);
 
 	if (!c || c->event.head.probe != probe_index || !in_set(&connection_error_types, dynamic_type(GO_ARG1(ctx), load_bias(ctx, p))))
+		return;
+	if (!takes_end(&key, &c->slot))
 		return;
 	c->event.code = CODE_UNAVAILABLE;
 	end(&key, c);
