@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,11 +157,10 @@ func (b rpcBehaviour) send(addr string, secure bool) (w testenv.Window, err erro
 		return w, err
 	}
 	w.From = time.Now()
-	errs := make(chan error)
-	for i, r := range b.calls {
-		if i > 0 {
-			time.Sleep(testenv.Patient(15 * time.Millisecond)) // the one before runs: the order of their starts is known
-		}
+	errs := make(chan error, len(b.calls))
+	for _, r := range b.calls {
+		begun := make(chan struct{})
+		r.begun = sync.OnceFunc(func() { close(begun) })
 		go func() {
 			got, err := r.do(conn)
 			if err == nil {
@@ -168,6 +168,7 @@ func (b rpcBehaviour) send(addr string, secure bool) (w testenv.Window, err erro
 			}
 			errs <- err
 		}()
+		<-begun // or the order of their starts is not known
 	}
 	for range b.calls {
 		err = errors.Join(err, <-errs)

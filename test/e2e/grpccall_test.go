@@ -31,6 +31,7 @@ type rpc struct {
 	code     codes.Code // with which it must end
 	timeout  time.Duration
 	leave    leave
+	begun    func() // called when the server's header is here, or will never be
 }
 
 // full is the method as it is called.
@@ -100,21 +101,18 @@ func (r rpc) do(conn *grpc.ClientConn) (reply, error) {
 	ctx = metadata.AppendToOutgoingContext(ctx, r.metadata...)
 	options := []grpc.CallOption{grpc.Trailer(&got.trailer), grpc.MaxCallRecvMsgSize(largestMessage), grpc.MaxCallSendMsgSize(largestMessage), grpc.WaitForReady(true)}
 	var err error
-	if r.method == "Upload" || r.method == "Download" || r.method == "Talk" {
-		got.body, err = r.stream(ctx, conn, options)
-	} else {
-		answer := new(wrapperspb.BytesValue)
-		err = conn.Invoke(ctx, r.full(), wrapperspb.Bytes(r.body), answer, options...)
-		got.body = answer.Value
-	}
+	got.body, err = r.stream(ctx, conn, options)
 	if code := status.Code(err); code != r.code {
 		return got, fmt.Errorf("%s %q: ended with %v, want %v: %w", r.method, r.metadata, code, r.code, err)
 	}
 	return got, nil
 }
 
-// stream sends the body as one message and reads to the end. All that came is the answer.
+// stream sends the body as one message, as calls of all four kinds can, and reads to the end. All that came is the answer.
 func (r rpc) stream(ctx context.Context, conn *grpc.ClientConn, options []grpc.CallOption) ([]byte, error) {
+	if r.begun != nil {
+		defer r.begun()
+	}
 	s, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, r.full(), options...)
 	if err != nil {
 		return nil, err
@@ -124,6 +122,10 @@ func (r rpc) stream(ctx context.Context, conn *grpc.ClientConn, options []grpc.C
 	}
 	if err := s.CloseSend(); err != nil {
 		return nil, err
+	}
+	if r.begun != nil {
+		s.Header() // what is wrong with it, RecvMsg knows too
+		r.begun()
 	}
 	var whole []byte
 	for {

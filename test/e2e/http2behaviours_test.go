@@ -31,6 +31,7 @@ type streamRequest struct {
 	host         string // remora.test:8080 if empty
 	broken       bool   // the server ends the stream without a whole answer
 	leave        leave
+	begun        func() // called when the answer has begun, or will not
 }
 
 // leave is how a client gives up while the handler runs.
@@ -173,11 +174,10 @@ func (b streamBehaviour) send(l http2Listener, addr string) (testenv.Window, err
 	errs := make([]error, len(b.requests))
 	var group sync.WaitGroup
 	for i, r := range b.requests {
-		if i > 0 {
-			time.Sleep(testenv.Patient(15 * time.Millisecond)) // the one before runs: the order of their starts is known
-		}
-		group.Add(1)
-		go func() { defer group.Done(); errs[i] = client.do(r) }()
+		begun := make(chan struct{})
+		r.begun = sync.OnceFunc(func() { close(begun) })
+		group.Go(func() { errs[i] = client.do(r) })
+		<-begun // or the order of their starts is not known
 	}
 	group.Wait()
 	client.close()
@@ -241,15 +241,18 @@ func (c *http2Client) do(r streamRequest) error {
 	case disconnects:
 		time.AfterFunc(testenv.Patient(30*time.Millisecond), func() { c.socket.Close() })
 	}
-	err = c.answer(req)
+	err = c.answer(req, r.begun)
 	if (err != nil) != (r.broken || r.leave != stays) {
 		return fmt.Errorf("%s %s: got error %w, want one: %v", req.Method, r.path, err, r.broken)
 	}
 	return nil
 }
 
-func (c *http2Client) answer(req *http.Request) error {
+func (c *http2Client) answer(req *http.Request, begun func()) error {
 	resp, err := c.conn.RoundTrip(req)
+	if begun != nil {
+		begun()
+	}
 	if err != nil {
 		return err
 	}

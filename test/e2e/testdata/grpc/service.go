@@ -165,6 +165,9 @@ func (r *relay) do(ctx context.Context, what string) error {
 		<-ctx.Done() // which may be the client's cancellation: it has the same deadline, and knows it first
 		return status.Error(codes.DeadlineExceeded, context.DeadlineExceeded.Error())
 	case "sleep":
+		if err := grpc.SendHeader(ctx, nil); err != nil { // the caller knows that the call has begun
+			return err
+		}
 		time.Sleep(50 * time.Millisecond)
 	case "error":
 		return errors.New("no status")

@@ -29,7 +29,10 @@ func routes() *http.ServeMux {
 	mux.HandleFunc("/twice", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(202); w.WriteHeader(500) })
 	mux.HandleFunc("/hints", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(103); io.WriteString(w, "ok") })
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	mux.HandleFunc("/sleep", func(w http.ResponseWriter, r *http.Request) { time.Sleep(50 * time.Millisecond) })
+	mux.HandleFunc("/sleep", func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush() // the caller knows that the request is served
+		time.Sleep(50 * time.Millisecond)
+	})
 	mux.HandleFunc("/deep", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, deep(20000)) })
 	mux.HandleFunc("/mutate", mutate)
 	mux.HandleFunc("/hijack/silent", hijack(""))
