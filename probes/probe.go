@@ -78,6 +78,10 @@ type Site struct {
 	Back   string
 	Failed string
 	Return bool
+	// Over is one that Func calls in a loop, and whose only result is an error: the place is where the loop is over, or with Failed where Func
+	// goes on if there is one (process.Code.LoopEnd). Over has as results where Func's return address lies, and what its caller's
+	// frame begins with.
+	Over string
 	// Again, with Back: what follows the call up is the same call, not that of another function.
 	Again bool
 	// Bare, with Return: at the RETs themselves, as each is on a way of its own, and the branches before them on several.
@@ -100,7 +104,7 @@ type Trial struct {
 // Constant is one fact about a binary that the programs know as a constant.
 type Constant struct {
 	Name string // the C variable
-	// Of says where the value comes from: Field, Fields, Size, Itabs, Types, MapOf, Contexts, Values, Entry or Pieces.
+	// Of says where the value comes from: Field, Fields, Size, Itabs, Types, MapOf, Contexts, Values, Entry, Returns or Pieces.
 	Of Source
 	// Optional: a field that is missing is bpf.Absent, a set is empty, and the programs do without.
 	Optional bool
@@ -158,11 +162,18 @@ type Value struct {
 // Entry is the address of the function with this name.
 type Entry string
 
+// Returns are the addresses where calls come back to; those that a binary lacks are left out.
+type Returns []CallIn
+
+// CallIn is every direct call of one function in another.
+type CallIn struct{ Func, Calls string }
+
 // Pieces are where bytes of which trace context can be joined lie in read-only memory.
 type Pieces struct{}
 
 func (Entry) source()    {}
 func (Pieces) source()   {}
+func (Returns) source()  {}
 func (Field) source()    {}
 func (Fields) source()   {}
 func (Itabs) source()    {}

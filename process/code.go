@@ -26,6 +26,7 @@ type Code struct {
 // Call is a direct call: CALL rel32 on amd64, BL on arm64.
 type Call struct {
 	Addr   uint64 // of the call instruction
+	Return uint64 // where it comes back to
 	Target uint64
 	Name   string // of the function that starts at Target, "" if unknown
 }
@@ -39,7 +40,7 @@ func (c Code) Calls() []Call {
 	var calls []Call
 	for _, in := range l.insns {
 		if in.flow == flowCall {
-			calls = append(calls, Call{Addr: in.addr, Target: in.target, Name: c.nameAt(in.target)})
+			calls = append(calls, Call{Addr: in.addr, Return: in.end(), Target: in.target, Name: c.nameAt(in.target)})
 		}
 	}
 	return calls
@@ -78,8 +79,10 @@ type insn struct {
 	flags   bool   // a branch that depends on the flags alone, by cc
 	cc      uint8
 
-	zeroTest bool  // sets the flags by whether register tested is zero
-	tested   uint8 // its machine number
+	zeroTest   bool  // sets the flags by whether register tested is zero
+	zeroBranch bool  // arm64: branches by that, without flags
+	whenZero   When  // the way that it goes then
+	tested     uint8 // machine number
 
 	// Effects. Offsets are from SP as it is before the instruction.
 	moves    []move
@@ -130,6 +133,8 @@ type arch struct {
 	results []uint8 // machine register of each ABIInternal integer register
 	args    uint32  // set of machine registers that hold something at entry: arguments and closure context
 	padding byte    // fills the space between functions
+
+	linkRegister bool // a call leaves the return address in a register; functions store it at the bottom of their frame
 }
 
 func (c Code) arch() (*arch, error) {

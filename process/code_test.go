@@ -99,7 +99,7 @@ func TestCalls(t *testing.T) {
 		e8 f4 1f 00 00 ; 1007 CALL 0x3000
 		c3             ; 100c RET
 		cc cc cc       ; padding`)
-	want := []Call{{Addr: 0x1000, Target: 0x2000, Name: "callee"}, {Addr: 0x1007, Target: 0x3000}}
+	want := []Call{{Addr: 0x1000, Return: 0x1005, Target: 0x2000, Name: "callee"}, {Addr: 0x1007, Return: 0x100c, Target: 0x3000}}
 	if diff := cmp.Diff(want, c.Calls()); diff != "" {
 		t.Error(diff)
 	}

@@ -21,6 +21,8 @@ var arm64 = arch{
 	results: []uint8{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
 	args:    1<<16 - 1 | 1<<26,
 	padding: 0,
+
+	linkRegister: true,
 }
 
 func textARM64(b []byte, addr uint64, name func(uint64) string) string {
@@ -101,6 +103,10 @@ func branchARM64(in *insn, w word) {
 		in.flags, in.cc = true, uint8(w.bits(0, 4))
 	case w&0x7e000000 == 0x34000000: // CBZ, CBNZ
 		jump(flowBranch, w.signed(5, 19))
+		in.zeroBranch, in.tested, in.whenZero = w.bit(31), w.rd(), Taken
+		if w.bit(24) {
+			in.whenZero = NotTaken
+		}
 	case w&0x7e000000 == 0x36000000: // TBZ, TBNZ
 		jump(flowBranch, w.signed(5, 14))
 	case w&0xfffffc1f == 0xd61f0000: // BR

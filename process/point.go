@@ -79,7 +79,7 @@ type Point struct {
 	// Results says for each result word where it is when the probe fires. Only after-call and return points have them.
 	Results []Location
 
-	// Return is the address right behind the call whose return this point is at, 0 at points that Resume did not find.
+	// Return is the address right behind the call whose return this point is at, 0 at points that neither Resume nor LoopEnd found.
 	Return uint64
 }
 

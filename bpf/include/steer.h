@@ -178,6 +178,19 @@ static __always_inline void add_hex(struct steering *s, const __u8 *bytes, const
 		add_piece(s, pieces.hex[bytes[i]], bias);
 }
 
+// add_parent adds the pieces of a traceparent with what is written before and behind it.
+static __always_inline void add_parent(struct steering *s, const struct span_head *head, __u32 name, __u32 end, __u64 bias)
+{
+	add_text(s, name, bias);
+	s->id_at = s->count;
+	add_text(s, TEXT_VERSION, bias);
+	add_hex(s, head->trace_id, sizeof(head->trace_id), bias);
+	add_text(s, TEXT_DASH, bias);
+	s->id_end = s->count;
+	add_hex(s, head->span_id, sizeof(head->span_id), bias);
+	add_text(s, end + (head->trace_flags & 3), bias);
+}
+
 static __always_inline struct go_string piece_at(struct steering *s, __u32 i)
 {
 	struct go_string piece = {};

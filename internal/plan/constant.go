@@ -43,6 +43,8 @@ func resolve(b *process.Binary, c probes.Constant) (any, error) {
 		return values(b, of), nil
 	case probes.Entry:
 		return entry(b, string(of))
+	case probes.Returns:
+		return returns(b, of, c.Optional)
 	case probes.Pieces:
 		return pieces(b)
 	case probes.MapOf:
@@ -62,6 +64,25 @@ func entry(b *process.Binary, name string) (uint64, error) {
 		return 0, fmt.Errorf("the program has %d functions %s, not 1", len(all), name)
 	}
 	return all[0].Addr, nil
+}
+
+// returns are the addresses behind calls.
+func returns(b *process.Binary, calls probes.Returns, optional bool) (bpf.AddrSet, error) {
+	var all []uint64
+	for _, in := range calls {
+		for _, f := range b.Functions(in.Func)[in.Func] {
+			code, err := codeOf(b, f)
+			if err != nil {
+				return bpf.AddrSet{}, err
+			}
+			for _, call := range code.Calls() {
+				if call.Name == in.Calls {
+					all = append(all, call.Return)
+				}
+			}
+		}
+	}
+	return addresses(all, optional, fmt.Sprintf("no call of %v", calls))
 }
 
 func field(b *process.Binary, alternatives probes.Fields, c probes.Constant) (int64, error) {

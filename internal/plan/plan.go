@@ -309,6 +309,12 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 	switch {
 	case len(site.After) > 0:
 		return afterCalls(code, site)
+	case site.Over != "":
+		end, err := code.LoopEnd(site.Over)
+		if site.Failed != "" {
+			return []process.Point{end.Failed}, err
+		}
+		return []process.Point{end.Over}, err
 	case site.Failed != "":
 		return code.AfterError(site.Failed)
 	case site.At != "" && site.Every:

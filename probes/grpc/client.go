@@ -1,6 +1,8 @@
 package grpc
 
 import (
+	"slices"
+
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/remora-agent/remora/probes"
@@ -17,7 +19,6 @@ import (
 func Client() probes.Probe {
 	create := library + ".newClientStreamWithParams"
 	stream := func(method string) string { return library + ".(*clientStream)." + method }
-	writer := func(method string) string { return transport + ".(*loopyWriter)." + method }
 	return probes.Probe{
 		Name:    library + " client",
 		Library: library,
@@ -33,9 +34,15 @@ func Client() probes.Probe {
 				{Func: writer("clientHeaderHandler"), After: []string{writer("writeHeader")}}, // from 1.85
 				{Func: writer("originateStream"), After: []string{writer("writeHeader")}},
 			}},
+			{Name: clientProgSteerFields, Injects: true, Steers: true, InsteadOf: clientProgWriteHeaders, Optional: true, Sites: []probes.Site{
+				{Func: writer("writeHeader"), Over: writeField, Results: 2},
+			}},
+			{Name: clientProgSteerFieldsFailed, Injects: true, Steers: true, InsteadOf: clientProgWriteHeaders, Optional: true, Sites: []probes.Site{
+				{Func: writer("writeHeader"), Over: writeField, Failed: writeField},
+			}},
 			{Name: clientProgFinish, Sites: []probes.Site{{Func: stream("finish")}}},
 		},
-		Constants:  append(append(callConstants(), clientConstants()...), writeConstants()...),
+		Constants:  slices.Concat(callConstants(), clientConstants(), requestConstants(), writeConstants(), steerConstants()),
 		NewDecoder: newDecoder(tracepb.Span_SPAN_KIND_CLIENT),
 	}
 }
@@ -65,25 +72,41 @@ func clientConstants() []probes.Constant {
 	}
 }
 
-// writeConstants are what write.h must know; without one of them there is no trace context in requests.
-func writeConstants() []probes.Constant {
-	const http2 = "golang.org/x/net/http2"
-	message := func(path string) probes.Fields {
-		return fields(path, transport+".clientHeaders", transport+".headerFrame")
-	} // the first from 1.85
-	constants := []probes.Constant{
-		{Name: clientVarHeaderFields, Of: message("hf")},
-		{Name: clientVarHeaderQuota, Of: message("wq")},
-		{Name: clientVarHeaderOrphaned, Of: message("onOrphaned")},
-		{Name: clientVarHeaderStreamId, Of: message("streamID")},
+// writer is a method of what writes a transport's frames, in a goroutine of its own.
+func writer(method string) string { return transport + ".(*loopyWriter)." + method }
+
+// writeField encodes one field of a header.
+const writeField = http2 + "/hpack.(*Encoder).WriteField"
+
+// requestConstants are what request.h must know; without one of them there is no trace context in requests.
+func requestConstants() []probes.Constant {
+	constants := optional([]probes.Constant{
+		{Name: clientVarHeaderFields, Of: messageField("hf")},
+		{Name: clientVarHeaderQuota, Of: messageField("wq")},
+		{Name: clientVarHeaderOrphaned, Of: messageField("onOrphaned")},
 		{Name: clientVarClientStreamStream, Of: probes.Field{Type: transport + ".ClientStream", Path: "Stream"}}, // from 1.69
 		{Name: clientVarClientStreamCtx, Of: probes.Field{Type: transport + ".ClientStream", Path: "Stream.ctx"}},
 		{Name: clientVarClientStreamTransport, Of: probes.Field{Type: transport + ".ClientStream", Path: "ct"}},
 		{Name: clientVarStreamCtx, Of: probes.Field{Type: transport + ".Stream", Path: "ctx"}},
 		{Name: clientVarStreamQuota, Of: probes.Field{Type: transport + ".Stream", Path: "wq"}},
 		{Name: clientVarStreamTransport, Of: probes.Field{Type: transport + ".Stream", Path: "ct"}},
-		{Name: clientVarTransportFramer, Of: probes.Field{Type: transport + ".http2Client", Path: "framer"}},
 		{Name: clientVarTransportMaxList, Of: probes.Field{Type: transport + ".http2Client", Path: "maxSendHeaderListSize"}},
+		{Name: clientVarFieldName, Of: probes.Field{Type: http2 + "/hpack.HeaderField", Path: "Name"}},
+		{Name: clientVarFieldValue, Of: probes.Field{Type: http2 + "/hpack.HeaderField", Path: "Value"}},
+	})
+	return append(constants, probes.Constant{Name: clientVarFieldSize, Of: probes.Size(http2 + "/hpack.HeaderField")})
+}
+
+// messageField is a field of the message to a transport's writer that asks for a new stream.
+func messageField(path string) probes.Fields {
+	return fields(path, transport+".clientHeaders", transport+".headerFrame") // the first from 1.85
+}
+
+// writeConstants are what write.h must know beside; without one of them nothing is written.
+func writeConstants() []probes.Constant {
+	return optional([]probes.Constant{
+		{Name: clientVarHeaderStreamId, Of: messageField("streamID")},
+		{Name: clientVarTransportFramer, Of: probes.Field{Type: transport + ".http2Client", Path: "framer"}},
 		{Name: clientVarFramerWriter, Of: probes.Field{Type: transport + ".framer", Path: "writer"}},
 		{Name: clientVarFramerHttp2, Of: probes.Field{Type: transport + ".framer", Path: "fr"}},
 		{Name: clientVarHttp2Wbuf, Of: probes.Field{Type: http2 + ".Framer", Path: "wbuf"}},
@@ -92,11 +115,32 @@ func writeConstants() []probes.Constant {
 		{Name: clientVarWriterOffset, Of: probes.Field{Type: transport + ".bufWriter", Path: "offset"}},
 		{Name: clientVarWriterBatch, Of: probes.Field{Type: transport + ".bufWriter", Path: "batchSize"}},
 		{Name: clientVarWriterErr, Of: probes.Field{Type: transport + ".bufWriter", Path: "err"}},
-		{Name: clientVarFieldName, Of: probes.Field{Type: http2 + "/hpack.HeaderField", Path: "Name"}},
-		{Name: clientVarFieldValue, Of: probes.Field{Type: http2 + "/hpack.HeaderField", Path: "Value"}},
+	})
+}
+
+// steerConstants are what steering.h must know beside; without one of them nothing is steered.
+func steerConstants() []probes.Constant {
+	constants := []probes.Constant{
+		{Name: clientVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}},
+		{Name: clientVarTransportLoopy, Of: probes.Field{Type: transport + ".http2Client", Path: "loopy"}},
+		{Name: clientVarLoopyBuffer, Of: probes.Field{Type: transport + ".loopyWriter", Path: "hBuf"}},
+		{Name: clientVarBufferBuf, Of: probes.Field{Type: "bytes.Buffer", Path: "buf"}},
+		{Name: clientVarBufferOff, Of: probes.Field{Type: "bytes.Buffer", Path: "off"}},
+		{Name: clientVarBufferWriteString, Of: probes.Entry("bytes.(*Buffer).WriteString")},
+		{Name: clientVarRequestReturns, Of: probes.Returns{
+			{Func: writer("clientHeaderHandler"), Calls: writer("writeHeader")}, {Func: writer("originateStream"), Calls: writer("writeHeader")},
+		}},
+		{Name: clientVarPieces, Of: probes.Pieces{}},
 	}
+	for i := range constants {
+		constants[i].Steers = true
+	}
+	return constants
+}
+
+func optional(constants []probes.Constant) []probes.Constant {
 	for i := range constants {
 		constants[i].Optional = true
 	}
-	return append(constants, probes.Constant{Name: clientVarFieldSize, Of: probes.Size(http2 + "/hpack.HeaderField")})
+	return constants
 }

@@ -138,87 +138,151 @@ type clientSpanKey struct {
 	Goroutine uint64
 }
 
+type clientSteerNote struct {
+	_      structs.HostLayout
+	Depth  uint64
+	Owner  uint64
+	Header uint64
+	Writer [2]uint64
+}
+
+type clientSteerPieces struct {
+	_     structs.HostLayout
+	Texts [15]struct {
+		_  structs.HostLayout
+		N  uint64
+		At [8]uint64
+	}
+	Hex  [256]uint64
+	Byte [256]uint64
+}
+
+type clientSteering struct {
+	_     structs.HostLayout
+	State uint32
+	Rerun uint32
+	Since uint64
+	Note  clientSteerNote
+	Call  uint64
+	Ret   uint64
+	Back  uint64
+	Own   struct {
+		_   structs.HostLayout
+		Ptr uint64
+		Len uint64
+	}
+	Results     [5]uint64
+	Content     uint32
+	Pad         uint32
+	Next        uint32
+	Count       uint32
+	Length      uint32
+	Pos         uint32
+	StateAt     uint32
+	StateLength uint32
+	IdAt        uint32
+	IdEnd       uint32
+	Pieces      [64]uint64
+	Text        [128]uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	clientMapCallsByHeader         = "calls_by_header"
-	clientMapContexts              = "contexts"
-	clientMapEvents                = "events"
-	clientMapLosses                = "losses"
-	clientMapOperationCount        = "operation_count"
-	clientMapOperationZero         = "operation_zero"
-	clientMapOperations            = "operations"
-	clientProgClientStream         = "client_stream"
-	clientProgFinish               = "finish"
-	clientProgStreamFailed         = "stream_failed"
-	clientProgWriteHeaders         = "write_headers"
-	clientVarAttemptTransport      = "attempt_transport"
-	clientVarCallHost              = "call_host"
-	clientVarCallMethod            = "call_method"
-	clientVarClientAttempt         = "client_attempt"
-	clientVarClientCallHdr         = "client_call_hdr"
-	clientVarClientConn            = "client_conn"
-	clientVarClientCtx             = "client_ctx"
-	clientVarClientStreamCtx       = "client_stream_ctx"
-	clientVarClientStreamPoints    = "client_stream_points"
-	clientVarClientStreamStream    = "client_stream_stream"
-	clientVarClientStreamTransport = "client_stream_transport"
-	clientVarConnTarget            = "conn_target"
-	clientVarErrorStatus           = "error_status"
-	clientVarErrorStringTypes      = "error_string_types"
-	clientVarFailWrite             = "fail_write"
-	clientVarFieldName             = "field_name"
-	clientVarFieldSize             = "field_size"
-	clientVarFieldValue            = "field_value"
-	clientVarFinishPoints          = "finish_points"
-	clientVarFramerHttp2           = "framer_http2"
-	clientVarFramerWriter          = "framer_writer"
-	clientVarG_parentGoid          = "g_parent_goid"
-	clientVarHasAttachCookie       = "has_attach_cookie"
-	clientVarHeaderFields          = "header_fields"
-	clientVarHeaderOrphaned        = "header_orphaned"
-	clientVarHeaderQuota           = "header_quota"
-	clientVarHeaderStreamId        = "header_stream_id"
-	clientVarHttp2Wbuf             = "http2_wbuf"
-	clientVarIdleMax               = "idle_max"
-	clientVarInjectEnabled         = "inject_enabled"
-	clientVarKnownContexts         = "known_contexts"
-	clientVarMayWriteRegisters     = "may_write_registers"
-	clientVarMetadataKeys          = "metadata_keys"
-	clientVarMetadataLayout        = "metadata_layout"
-	clientVarProbeIndex            = "probe_index"
-	clientVarProtoCode             = "proto_code"
-	clientVarProtoMessage          = "proto_message"
-	clientVarRawAdded              = "raw_added"
-	clientVarRawMetadata           = "raw_metadata"
-	clientVarRuntimeG_goid         = "runtime_g_goid"
-	clientVarSampler               = "sampler"
-	clientVarStatusErrorTypes      = "status_error_types"
-	clientVarStatusProto           = "status_proto"
-	clientVarStreamCtx             = "stream_ctx"
-	clientVarStreamFailedPoints    = "stream_failed_points"
-	clientVarStreamQuota           = "stream_quota"
-	clientVarStreamTransport       = "stream_transport"
-	clientVarTcpAddrIp             = "tcp_addr_ip"
-	clientVarTcpAddrPort           = "tcp_addr_port"
-	clientVarTcpAddrTypes          = "tcp_addr_types"
-	clientVarTextAddrTypes         = "text_addr_types"
-	clientVarTransportFramer       = "transport_framer"
-	clientVarTransportMaxList      = "transport_max_list"
-	clientVarTransportRemoteAddr   = "transport_remote_addr"
-	clientVarUnixAddrName          = "unix_addr_name"
-	clientVarUnixAddrTypes         = "unix_addr_types"
-	clientVarUnused                = "unused"
-	clientVarValueContextKey       = "value_context_key"
-	clientVarValueContextTypes     = "value_context_types"
-	clientVarValueContextVal       = "value_context_val"
-	clientVarWriteHeadersPoints    = "write_headers_points"
-	clientVarWriterBatch           = "writer_batch"
-	clientVarWriterBuf             = "writer_buf"
-	clientVarWriterErr             = "writer_err"
-	clientVarWriterHandle          = "writer_handle"
-	clientVarWriterOffset          = "writer_offset"
+	clientMapCallsByHeader           = "calls_by_header"
+	clientMapContexts                = "contexts"
+	clientMapDraining                = "draining"
+	clientMapEvents                  = "events"
+	clientMapLosses                  = "losses"
+	clientMapOperationCount          = "operation_count"
+	clientMapOperationZero           = "operation_zero"
+	clientMapOperations              = "operations"
+	clientMapSteerNotes              = "steer_notes"
+	clientMapSteeringZero            = "steering_zero"
+	clientMapSteerings               = "steerings"
+	clientProgClientStream           = "client_stream"
+	clientProgFinish                 = "finish"
+	clientProgSteerFields            = "steer_fields"
+	clientProgSteerFieldsFailed      = "steer_fields_failed"
+	clientProgStreamFailed           = "stream_failed"
+	clientProgWriteHeaders           = "write_headers"
+	clientVarAttemptTransport        = "attempt_transport"
+	clientVarBufferBuf               = "buffer_buf"
+	clientVarBufferOff               = "buffer_off"
+	clientVarBufferWriteString       = "buffer_write_string"
+	clientVarCallHost                = "call_host"
+	clientVarCallMethod              = "call_method"
+	clientVarClientAttempt           = "client_attempt"
+	clientVarClientCallHdr           = "client_call_hdr"
+	clientVarClientConn              = "client_conn"
+	clientVarClientCtx               = "client_ctx"
+	clientVarClientStreamCtx         = "client_stream_ctx"
+	clientVarClientStreamPoints      = "client_stream_points"
+	clientVarClientStreamStream      = "client_stream_stream"
+	clientVarClientStreamTransport   = "client_stream_transport"
+	clientVarConnTarget              = "conn_target"
+	clientVarErrorStatus             = "error_status"
+	clientVarErrorStringTypes        = "error_string_types"
+	clientVarFailWrite               = "fail_write"
+	clientVarFieldName               = "field_name"
+	clientVarFieldSize               = "field_size"
+	clientVarFieldValue              = "field_value"
+	clientVarFinishPoints            = "finish_points"
+	clientVarFramerHttp2             = "framer_http2"
+	clientVarFramerWriter            = "framer_writer"
+	clientVarG_parentGoid            = "g_parent_goid"
+	clientVarG_stackHi               = "g_stack_hi"
+	clientVarHasAttachCookie         = "has_attach_cookie"
+	clientVarHeaderFields            = "header_fields"
+	clientVarHeaderOrphaned          = "header_orphaned"
+	clientVarHeaderQuota             = "header_quota"
+	clientVarHeaderStreamId          = "header_stream_id"
+	clientVarHttp2Wbuf               = "http2_wbuf"
+	clientVarIdleMax                 = "idle_max"
+	clientVarInjectEnabled           = "inject_enabled"
+	clientVarKnownContexts           = "known_contexts"
+	clientVarLoopyBuffer             = "loopy_buffer"
+	clientVarMayWriteRegisters       = "may_write_registers"
+	clientVarMetadataKeys            = "metadata_keys"
+	clientVarMetadataLayout          = "metadata_layout"
+	clientVarPieces                  = "pieces"
+	clientVarProbeIndex              = "probe_index"
+	clientVarProtoCode               = "proto_code"
+	clientVarProtoMessage            = "proto_message"
+	clientVarRawAdded                = "raw_added"
+	clientVarRawMetadata             = "raw_metadata"
+	clientVarRequestReturns          = "request_returns"
+	clientVarRuntimeG_goid           = "runtime_g_goid"
+	clientVarSampler                 = "sampler"
+	clientVarStatusErrorTypes        = "status_error_types"
+	clientVarStatusProto             = "status_proto"
+	clientVarSteerFieldsFailedPoints = "steer_fields_failed_points"
+	clientVarSteerFieldsPoints       = "steer_fields_points"
+	clientVarStreamCtx               = "stream_ctx"
+	clientVarStreamFailedPoints      = "stream_failed_points"
+	clientVarStreamQuota             = "stream_quota"
+	clientVarStreamTransport         = "stream_transport"
+	clientVarTcpAddrIp               = "tcp_addr_ip"
+	clientVarTcpAddrPort             = "tcp_addr_port"
+	clientVarTcpAddrTypes            = "tcp_addr_types"
+	clientVarTextAddrTypes           = "text_addr_types"
+	clientVarTransportFramer         = "transport_framer"
+	clientVarTransportLoopy          = "transport_loopy"
+	clientVarTransportMaxList        = "transport_max_list"
+	clientVarTransportRemoteAddr     = "transport_remote_addr"
+	clientVarUnixAddrName            = "unix_addr_name"
+	clientVarUnixAddrTypes           = "unix_addr_types"
+	clientVarUnused                  = "unused"
+	clientVarValueContextKey         = "value_context_key"
+	clientVarValueContextTypes       = "value_context_types"
+	clientVarValueContextVal         = "value_context_val"
+	clientVarWriteHeadersPoints      = "write_headers_points"
+	clientVarWriterBatch             = "writer_batch"
+	clientVarWriterBuf               = "writer_buf"
+	clientVarWriterErr               = "writer_err"
+	clientVarWriterHandle            = "writer_handle"
+	clientVarWriterOffset            = "writer_offset"
 )
 
 // loadClient returns the embedded CollectionSpec for client.
@@ -263,10 +327,12 @@ type clientSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type clientProgramSpecs struct {
-	ClientStream *ebpf.ProgramSpec `ebpf:"client_stream"`
-	Finish       *ebpf.ProgramSpec `ebpf:"finish"`
-	StreamFailed *ebpf.ProgramSpec `ebpf:"stream_failed"`
-	WriteHeaders *ebpf.ProgramSpec `ebpf:"write_headers"`
+	ClientStream      *ebpf.ProgramSpec `ebpf:"client_stream"`
+	Finish            *ebpf.ProgramSpec `ebpf:"finish"`
+	SteerFields       *ebpf.ProgramSpec `ebpf:"steer_fields"`
+	SteerFieldsFailed *ebpf.ProgramSpec `ebpf:"steer_fields_failed"`
+	StreamFailed      *ebpf.ProgramSpec `ebpf:"stream_failed"`
+	WriteHeaders      *ebpf.ProgramSpec `ebpf:"write_headers"`
 }
 
 // clientMapSpecs contains maps before they are loaded into the kernel.
@@ -275,83 +341,97 @@ type clientProgramSpecs struct {
 type clientMapSpecs struct {
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
+	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
+	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
+	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
 }
 
 // clientVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type clientVariableSpecs struct {
-	AttemptTransport      *ebpf.VariableSpec `ebpf:"attempt_transport"`
-	CallHost              *ebpf.VariableSpec `ebpf:"call_host"`
-	CallMethod            *ebpf.VariableSpec `ebpf:"call_method"`
-	ClientAttempt         *ebpf.VariableSpec `ebpf:"client_attempt"`
-	ClientCallHdr         *ebpf.VariableSpec `ebpf:"client_call_hdr"`
-	ClientConn            *ebpf.VariableSpec `ebpf:"client_conn"`
-	ClientCtx             *ebpf.VariableSpec `ebpf:"client_ctx"`
-	ClientStreamCtx       *ebpf.VariableSpec `ebpf:"client_stream_ctx"`
-	ClientStreamPoints    *ebpf.VariableSpec `ebpf:"client_stream_points"`
-	ClientStreamStream    *ebpf.VariableSpec `ebpf:"client_stream_stream"`
-	ClientStreamTransport *ebpf.VariableSpec `ebpf:"client_stream_transport"`
-	ConnTarget            *ebpf.VariableSpec `ebpf:"conn_target"`
-	ErrorStatus           *ebpf.VariableSpec `ebpf:"error_status"`
-	ErrorStringTypes      *ebpf.VariableSpec `ebpf:"error_string_types"`
-	FailWrite             *ebpf.VariableSpec `ebpf:"fail_write"`
-	FieldName             *ebpf.VariableSpec `ebpf:"field_name"`
-	FieldSize             *ebpf.VariableSpec `ebpf:"field_size"`
-	FieldValue            *ebpf.VariableSpec `ebpf:"field_value"`
-	FinishPoints          *ebpf.VariableSpec `ebpf:"finish_points"`
-	FramerHttp2           *ebpf.VariableSpec `ebpf:"framer_http2"`
-	FramerWriter          *ebpf.VariableSpec `ebpf:"framer_writer"`
-	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
-	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
-	HeaderFields          *ebpf.VariableSpec `ebpf:"header_fields"`
-	HeaderOrphaned        *ebpf.VariableSpec `ebpf:"header_orphaned"`
-	HeaderQuota           *ebpf.VariableSpec `ebpf:"header_quota"`
-	HeaderStreamId        *ebpf.VariableSpec `ebpf:"header_stream_id"`
-	Http2Wbuf             *ebpf.VariableSpec `ebpf:"http2_wbuf"`
-	IdleMax               *ebpf.VariableSpec `ebpf:"idle_max"`
-	InjectEnabled         *ebpf.VariableSpec `ebpf:"inject_enabled"`
-	KnownContexts         *ebpf.VariableSpec `ebpf:"known_contexts"`
-	MayWriteRegisters     *ebpf.VariableSpec `ebpf:"may_write_registers"`
-	MetadataKeys          *ebpf.VariableSpec `ebpf:"metadata_keys"`
-	MetadataLayout        *ebpf.VariableSpec `ebpf:"metadata_layout"`
-	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
-	ProtoCode             *ebpf.VariableSpec `ebpf:"proto_code"`
-	ProtoMessage          *ebpf.VariableSpec `ebpf:"proto_message"`
-	RawAdded              *ebpf.VariableSpec `ebpf:"raw_added"`
-	RawMetadata           *ebpf.VariableSpec `ebpf:"raw_metadata"`
-	RuntimeG_goid         *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
-	Sampler               *ebpf.VariableSpec `ebpf:"sampler"`
-	StatusErrorTypes      *ebpf.VariableSpec `ebpf:"status_error_types"`
-	StatusProto           *ebpf.VariableSpec `ebpf:"status_proto"`
-	StreamCtx             *ebpf.VariableSpec `ebpf:"stream_ctx"`
-	StreamFailedPoints    *ebpf.VariableSpec `ebpf:"stream_failed_points"`
-	StreamQuota           *ebpf.VariableSpec `ebpf:"stream_quota"`
-	StreamTransport       *ebpf.VariableSpec `ebpf:"stream_transport"`
-	TcpAddrIp             *ebpf.VariableSpec `ebpf:"tcp_addr_ip"`
-	TcpAddrPort           *ebpf.VariableSpec `ebpf:"tcp_addr_port"`
-	TcpAddrTypes          *ebpf.VariableSpec `ebpf:"tcp_addr_types"`
-	TextAddrTypes         *ebpf.VariableSpec `ebpf:"text_addr_types"`
-	TransportFramer       *ebpf.VariableSpec `ebpf:"transport_framer"`
-	TransportMaxList      *ebpf.VariableSpec `ebpf:"transport_max_list"`
-	TransportRemoteAddr   *ebpf.VariableSpec `ebpf:"transport_remote_addr"`
-	UnixAddrName          *ebpf.VariableSpec `ebpf:"unix_addr_name"`
-	UnixAddrTypes         *ebpf.VariableSpec `ebpf:"unix_addr_types"`
-	Unused                *ebpf.VariableSpec `ebpf:"unused"`
-	ValueContextKey       *ebpf.VariableSpec `ebpf:"value_context_key"`
-	ValueContextTypes     *ebpf.VariableSpec `ebpf:"value_context_types"`
-	ValueContextVal       *ebpf.VariableSpec `ebpf:"value_context_val"`
-	WriteHeadersPoints    *ebpf.VariableSpec `ebpf:"write_headers_points"`
-	WriterBatch           *ebpf.VariableSpec `ebpf:"writer_batch"`
-	WriterBuf             *ebpf.VariableSpec `ebpf:"writer_buf"`
-	WriterErr             *ebpf.VariableSpec `ebpf:"writer_err"`
-	WriterHandle          *ebpf.VariableSpec `ebpf:"writer_handle"`
-	WriterOffset          *ebpf.VariableSpec `ebpf:"writer_offset"`
+	AttemptTransport        *ebpf.VariableSpec `ebpf:"attempt_transport"`
+	BufferBuf               *ebpf.VariableSpec `ebpf:"buffer_buf"`
+	BufferOff               *ebpf.VariableSpec `ebpf:"buffer_off"`
+	BufferWriteString       *ebpf.VariableSpec `ebpf:"buffer_write_string"`
+	CallHost                *ebpf.VariableSpec `ebpf:"call_host"`
+	CallMethod              *ebpf.VariableSpec `ebpf:"call_method"`
+	ClientAttempt           *ebpf.VariableSpec `ebpf:"client_attempt"`
+	ClientCallHdr           *ebpf.VariableSpec `ebpf:"client_call_hdr"`
+	ClientConn              *ebpf.VariableSpec `ebpf:"client_conn"`
+	ClientCtx               *ebpf.VariableSpec `ebpf:"client_ctx"`
+	ClientStreamCtx         *ebpf.VariableSpec `ebpf:"client_stream_ctx"`
+	ClientStreamPoints      *ebpf.VariableSpec `ebpf:"client_stream_points"`
+	ClientStreamStream      *ebpf.VariableSpec `ebpf:"client_stream_stream"`
+	ClientStreamTransport   *ebpf.VariableSpec `ebpf:"client_stream_transport"`
+	ConnTarget              *ebpf.VariableSpec `ebpf:"conn_target"`
+	ErrorStatus             *ebpf.VariableSpec `ebpf:"error_status"`
+	ErrorStringTypes        *ebpf.VariableSpec `ebpf:"error_string_types"`
+	FailWrite               *ebpf.VariableSpec `ebpf:"fail_write"`
+	FieldName               *ebpf.VariableSpec `ebpf:"field_name"`
+	FieldSize               *ebpf.VariableSpec `ebpf:"field_size"`
+	FieldValue              *ebpf.VariableSpec `ebpf:"field_value"`
+	FinishPoints            *ebpf.VariableSpec `ebpf:"finish_points"`
+	FramerHttp2             *ebpf.VariableSpec `ebpf:"framer_http2"`
+	FramerWriter            *ebpf.VariableSpec `ebpf:"framer_writer"`
+	G_parentGoid            *ebpf.VariableSpec `ebpf:"g_parent_goid"`
+	G_stackHi               *ebpf.VariableSpec `ebpf:"g_stack_hi"`
+	HasAttachCookie         *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
+	HeaderFields            *ebpf.VariableSpec `ebpf:"header_fields"`
+	HeaderOrphaned          *ebpf.VariableSpec `ebpf:"header_orphaned"`
+	HeaderQuota             *ebpf.VariableSpec `ebpf:"header_quota"`
+	HeaderStreamId          *ebpf.VariableSpec `ebpf:"header_stream_id"`
+	Http2Wbuf               *ebpf.VariableSpec `ebpf:"http2_wbuf"`
+	IdleMax                 *ebpf.VariableSpec `ebpf:"idle_max"`
+	InjectEnabled           *ebpf.VariableSpec `ebpf:"inject_enabled"`
+	KnownContexts           *ebpf.VariableSpec `ebpf:"known_contexts"`
+	LoopyBuffer             *ebpf.VariableSpec `ebpf:"loopy_buffer"`
+	MayWriteRegisters       *ebpf.VariableSpec `ebpf:"may_write_registers"`
+	MetadataKeys            *ebpf.VariableSpec `ebpf:"metadata_keys"`
+	MetadataLayout          *ebpf.VariableSpec `ebpf:"metadata_layout"`
+	Pieces                  *ebpf.VariableSpec `ebpf:"pieces"`
+	ProbeIndex              *ebpf.VariableSpec `ebpf:"probe_index"`
+	ProtoCode               *ebpf.VariableSpec `ebpf:"proto_code"`
+	ProtoMessage            *ebpf.VariableSpec `ebpf:"proto_message"`
+	RawAdded                *ebpf.VariableSpec `ebpf:"raw_added"`
+	RawMetadata             *ebpf.VariableSpec `ebpf:"raw_metadata"`
+	RequestReturns          *ebpf.VariableSpec `ebpf:"request_returns"`
+	RuntimeG_goid           *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
+	Sampler                 *ebpf.VariableSpec `ebpf:"sampler"`
+	StatusErrorTypes        *ebpf.VariableSpec `ebpf:"status_error_types"`
+	StatusProto             *ebpf.VariableSpec `ebpf:"status_proto"`
+	SteerFieldsFailedPoints *ebpf.VariableSpec `ebpf:"steer_fields_failed_points"`
+	SteerFieldsPoints       *ebpf.VariableSpec `ebpf:"steer_fields_points"`
+	StreamCtx               *ebpf.VariableSpec `ebpf:"stream_ctx"`
+	StreamFailedPoints      *ebpf.VariableSpec `ebpf:"stream_failed_points"`
+	StreamQuota             *ebpf.VariableSpec `ebpf:"stream_quota"`
+	StreamTransport         *ebpf.VariableSpec `ebpf:"stream_transport"`
+	TcpAddrIp               *ebpf.VariableSpec `ebpf:"tcp_addr_ip"`
+	TcpAddrPort             *ebpf.VariableSpec `ebpf:"tcp_addr_port"`
+	TcpAddrTypes            *ebpf.VariableSpec `ebpf:"tcp_addr_types"`
+	TextAddrTypes           *ebpf.VariableSpec `ebpf:"text_addr_types"`
+	TransportFramer         *ebpf.VariableSpec `ebpf:"transport_framer"`
+	TransportLoopy          *ebpf.VariableSpec `ebpf:"transport_loopy"`
+	TransportMaxList        *ebpf.VariableSpec `ebpf:"transport_max_list"`
+	TransportRemoteAddr     *ebpf.VariableSpec `ebpf:"transport_remote_addr"`
+	UnixAddrName            *ebpf.VariableSpec `ebpf:"unix_addr_name"`
+	UnixAddrTypes           *ebpf.VariableSpec `ebpf:"unix_addr_types"`
+	Unused                  *ebpf.VariableSpec `ebpf:"unused"`
+	ValueContextKey         *ebpf.VariableSpec `ebpf:"value_context_key"`
+	ValueContextTypes       *ebpf.VariableSpec `ebpf:"value_context_types"`
+	ValueContextVal         *ebpf.VariableSpec `ebpf:"value_context_val"`
+	WriteHeadersPoints      *ebpf.VariableSpec `ebpf:"write_headers_points"`
+	WriterBatch             *ebpf.VariableSpec `ebpf:"writer_batch"`
+	WriterBuf               *ebpf.VariableSpec `ebpf:"writer_buf"`
+	WriterErr               *ebpf.VariableSpec `ebpf:"writer_err"`
+	WriterHandle            *ebpf.VariableSpec `ebpf:"writer_handle"`
+	WriterOffset            *ebpf.VariableSpec `ebpf:"writer_offset"`
 }
 
 // clientObjects contains all objects after they have been loaded into the kernel.
@@ -376,22 +456,30 @@ func (o *clientObjects) Close() error {
 type clientMaps struct {
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
+	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
+	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
+	Steerings      *ebpf.Map `ebpf:"steerings"`
 }
 
 func (m *clientMaps) Close() error {
 	return _ClientClose(
 		m.CallsByHeader,
 		m.Contexts,
+		m.Draining,
 		m.Events,
 		m.Losses,
 		m.OperationCount,
 		m.OperationZero,
 		m.Operations,
+		m.SteerNotes,
+		m.SteeringZero,
+		m.Steerings,
 	)
 }
 
@@ -399,88 +487,102 @@ func (m *clientMaps) Close() error {
 //
 // It can be passed to loadClientObjects or ebpf.CollectionSpec.LoadAndAssign.
 type clientVariables struct {
-	AttemptTransport      *ebpf.Variable `ebpf:"attempt_transport"`
-	CallHost              *ebpf.Variable `ebpf:"call_host"`
-	CallMethod            *ebpf.Variable `ebpf:"call_method"`
-	ClientAttempt         *ebpf.Variable `ebpf:"client_attempt"`
-	ClientCallHdr         *ebpf.Variable `ebpf:"client_call_hdr"`
-	ClientConn            *ebpf.Variable `ebpf:"client_conn"`
-	ClientCtx             *ebpf.Variable `ebpf:"client_ctx"`
-	ClientStreamCtx       *ebpf.Variable `ebpf:"client_stream_ctx"`
-	ClientStreamPoints    *ebpf.Variable `ebpf:"client_stream_points"`
-	ClientStreamStream    *ebpf.Variable `ebpf:"client_stream_stream"`
-	ClientStreamTransport *ebpf.Variable `ebpf:"client_stream_transport"`
-	ConnTarget            *ebpf.Variable `ebpf:"conn_target"`
-	ErrorStatus           *ebpf.Variable `ebpf:"error_status"`
-	ErrorStringTypes      *ebpf.Variable `ebpf:"error_string_types"`
-	FailWrite             *ebpf.Variable `ebpf:"fail_write"`
-	FieldName             *ebpf.Variable `ebpf:"field_name"`
-	FieldSize             *ebpf.Variable `ebpf:"field_size"`
-	FieldValue            *ebpf.Variable `ebpf:"field_value"`
-	FinishPoints          *ebpf.Variable `ebpf:"finish_points"`
-	FramerHttp2           *ebpf.Variable `ebpf:"framer_http2"`
-	FramerWriter          *ebpf.Variable `ebpf:"framer_writer"`
-	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`
-	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
-	HeaderFields          *ebpf.Variable `ebpf:"header_fields"`
-	HeaderOrphaned        *ebpf.Variable `ebpf:"header_orphaned"`
-	HeaderQuota           *ebpf.Variable `ebpf:"header_quota"`
-	HeaderStreamId        *ebpf.Variable `ebpf:"header_stream_id"`
-	Http2Wbuf             *ebpf.Variable `ebpf:"http2_wbuf"`
-	IdleMax               *ebpf.Variable `ebpf:"idle_max"`
-	InjectEnabled         *ebpf.Variable `ebpf:"inject_enabled"`
-	KnownContexts         *ebpf.Variable `ebpf:"known_contexts"`
-	MayWriteRegisters     *ebpf.Variable `ebpf:"may_write_registers"`
-	MetadataKeys          *ebpf.Variable `ebpf:"metadata_keys"`
-	MetadataLayout        *ebpf.Variable `ebpf:"metadata_layout"`
-	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
-	ProtoCode             *ebpf.Variable `ebpf:"proto_code"`
-	ProtoMessage          *ebpf.Variable `ebpf:"proto_message"`
-	RawAdded              *ebpf.Variable `ebpf:"raw_added"`
-	RawMetadata           *ebpf.Variable `ebpf:"raw_metadata"`
-	RuntimeG_goid         *ebpf.Variable `ebpf:"runtime_g_goid"`
-	Sampler               *ebpf.Variable `ebpf:"sampler"`
-	StatusErrorTypes      *ebpf.Variable `ebpf:"status_error_types"`
-	StatusProto           *ebpf.Variable `ebpf:"status_proto"`
-	StreamCtx             *ebpf.Variable `ebpf:"stream_ctx"`
-	StreamFailedPoints    *ebpf.Variable `ebpf:"stream_failed_points"`
-	StreamQuota           *ebpf.Variable `ebpf:"stream_quota"`
-	StreamTransport       *ebpf.Variable `ebpf:"stream_transport"`
-	TcpAddrIp             *ebpf.Variable `ebpf:"tcp_addr_ip"`
-	TcpAddrPort           *ebpf.Variable `ebpf:"tcp_addr_port"`
-	TcpAddrTypes          *ebpf.Variable `ebpf:"tcp_addr_types"`
-	TextAddrTypes         *ebpf.Variable `ebpf:"text_addr_types"`
-	TransportFramer       *ebpf.Variable `ebpf:"transport_framer"`
-	TransportMaxList      *ebpf.Variable `ebpf:"transport_max_list"`
-	TransportRemoteAddr   *ebpf.Variable `ebpf:"transport_remote_addr"`
-	UnixAddrName          *ebpf.Variable `ebpf:"unix_addr_name"`
-	UnixAddrTypes         *ebpf.Variable `ebpf:"unix_addr_types"`
-	Unused                *ebpf.Variable `ebpf:"unused"`
-	ValueContextKey       *ebpf.Variable `ebpf:"value_context_key"`
-	ValueContextTypes     *ebpf.Variable `ebpf:"value_context_types"`
-	ValueContextVal       *ebpf.Variable `ebpf:"value_context_val"`
-	WriteHeadersPoints    *ebpf.Variable `ebpf:"write_headers_points"`
-	WriterBatch           *ebpf.Variable `ebpf:"writer_batch"`
-	WriterBuf             *ebpf.Variable `ebpf:"writer_buf"`
-	WriterErr             *ebpf.Variable `ebpf:"writer_err"`
-	WriterHandle          *ebpf.Variable `ebpf:"writer_handle"`
-	WriterOffset          *ebpf.Variable `ebpf:"writer_offset"`
+	AttemptTransport        *ebpf.Variable `ebpf:"attempt_transport"`
+	BufferBuf               *ebpf.Variable `ebpf:"buffer_buf"`
+	BufferOff               *ebpf.Variable `ebpf:"buffer_off"`
+	BufferWriteString       *ebpf.Variable `ebpf:"buffer_write_string"`
+	CallHost                *ebpf.Variable `ebpf:"call_host"`
+	CallMethod              *ebpf.Variable `ebpf:"call_method"`
+	ClientAttempt           *ebpf.Variable `ebpf:"client_attempt"`
+	ClientCallHdr           *ebpf.Variable `ebpf:"client_call_hdr"`
+	ClientConn              *ebpf.Variable `ebpf:"client_conn"`
+	ClientCtx               *ebpf.Variable `ebpf:"client_ctx"`
+	ClientStreamCtx         *ebpf.Variable `ebpf:"client_stream_ctx"`
+	ClientStreamPoints      *ebpf.Variable `ebpf:"client_stream_points"`
+	ClientStreamStream      *ebpf.Variable `ebpf:"client_stream_stream"`
+	ClientStreamTransport   *ebpf.Variable `ebpf:"client_stream_transport"`
+	ConnTarget              *ebpf.Variable `ebpf:"conn_target"`
+	ErrorStatus             *ebpf.Variable `ebpf:"error_status"`
+	ErrorStringTypes        *ebpf.Variable `ebpf:"error_string_types"`
+	FailWrite               *ebpf.Variable `ebpf:"fail_write"`
+	FieldName               *ebpf.Variable `ebpf:"field_name"`
+	FieldSize               *ebpf.Variable `ebpf:"field_size"`
+	FieldValue              *ebpf.Variable `ebpf:"field_value"`
+	FinishPoints            *ebpf.Variable `ebpf:"finish_points"`
+	FramerHttp2             *ebpf.Variable `ebpf:"framer_http2"`
+	FramerWriter            *ebpf.Variable `ebpf:"framer_writer"`
+	G_parentGoid            *ebpf.Variable `ebpf:"g_parent_goid"`
+	G_stackHi               *ebpf.Variable `ebpf:"g_stack_hi"`
+	HasAttachCookie         *ebpf.Variable `ebpf:"has_attach_cookie"`
+	HeaderFields            *ebpf.Variable `ebpf:"header_fields"`
+	HeaderOrphaned          *ebpf.Variable `ebpf:"header_orphaned"`
+	HeaderQuota             *ebpf.Variable `ebpf:"header_quota"`
+	HeaderStreamId          *ebpf.Variable `ebpf:"header_stream_id"`
+	Http2Wbuf               *ebpf.Variable `ebpf:"http2_wbuf"`
+	IdleMax                 *ebpf.Variable `ebpf:"idle_max"`
+	InjectEnabled           *ebpf.Variable `ebpf:"inject_enabled"`
+	KnownContexts           *ebpf.Variable `ebpf:"known_contexts"`
+	LoopyBuffer             *ebpf.Variable `ebpf:"loopy_buffer"`
+	MayWriteRegisters       *ebpf.Variable `ebpf:"may_write_registers"`
+	MetadataKeys            *ebpf.Variable `ebpf:"metadata_keys"`
+	MetadataLayout          *ebpf.Variable `ebpf:"metadata_layout"`
+	Pieces                  *ebpf.Variable `ebpf:"pieces"`
+	ProbeIndex              *ebpf.Variable `ebpf:"probe_index"`
+	ProtoCode               *ebpf.Variable `ebpf:"proto_code"`
+	ProtoMessage            *ebpf.Variable `ebpf:"proto_message"`
+	RawAdded                *ebpf.Variable `ebpf:"raw_added"`
+	RawMetadata             *ebpf.Variable `ebpf:"raw_metadata"`
+	RequestReturns          *ebpf.Variable `ebpf:"request_returns"`
+	RuntimeG_goid           *ebpf.Variable `ebpf:"runtime_g_goid"`
+	Sampler                 *ebpf.Variable `ebpf:"sampler"`
+	StatusErrorTypes        *ebpf.Variable `ebpf:"status_error_types"`
+	StatusProto             *ebpf.Variable `ebpf:"status_proto"`
+	SteerFieldsFailedPoints *ebpf.Variable `ebpf:"steer_fields_failed_points"`
+	SteerFieldsPoints       *ebpf.Variable `ebpf:"steer_fields_points"`
+	StreamCtx               *ebpf.Variable `ebpf:"stream_ctx"`
+	StreamFailedPoints      *ebpf.Variable `ebpf:"stream_failed_points"`
+	StreamQuota             *ebpf.Variable `ebpf:"stream_quota"`
+	StreamTransport         *ebpf.Variable `ebpf:"stream_transport"`
+	TcpAddrIp               *ebpf.Variable `ebpf:"tcp_addr_ip"`
+	TcpAddrPort             *ebpf.Variable `ebpf:"tcp_addr_port"`
+	TcpAddrTypes            *ebpf.Variable `ebpf:"tcp_addr_types"`
+	TextAddrTypes           *ebpf.Variable `ebpf:"text_addr_types"`
+	TransportFramer         *ebpf.Variable `ebpf:"transport_framer"`
+	TransportLoopy          *ebpf.Variable `ebpf:"transport_loopy"`
+	TransportMaxList        *ebpf.Variable `ebpf:"transport_max_list"`
+	TransportRemoteAddr     *ebpf.Variable `ebpf:"transport_remote_addr"`
+	UnixAddrName            *ebpf.Variable `ebpf:"unix_addr_name"`
+	UnixAddrTypes           *ebpf.Variable `ebpf:"unix_addr_types"`
+	Unused                  *ebpf.Variable `ebpf:"unused"`
+	ValueContextKey         *ebpf.Variable `ebpf:"value_context_key"`
+	ValueContextTypes       *ebpf.Variable `ebpf:"value_context_types"`
+	ValueContextVal         *ebpf.Variable `ebpf:"value_context_val"`
+	WriteHeadersPoints      *ebpf.Variable `ebpf:"write_headers_points"`
+	WriterBatch             *ebpf.Variable `ebpf:"writer_batch"`
+	WriterBuf               *ebpf.Variable `ebpf:"writer_buf"`
+	WriterErr               *ebpf.Variable `ebpf:"writer_err"`
+	WriterHandle            *ebpf.Variable `ebpf:"writer_handle"`
+	WriterOffset            *ebpf.Variable `ebpf:"writer_offset"`
 }
 
 // clientPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadClientObjects or ebpf.CollectionSpec.LoadAndAssign.
 type clientPrograms struct {
-	ClientStream *ebpf.Program `ebpf:"client_stream"`
-	Finish       *ebpf.Program `ebpf:"finish"`
-	StreamFailed *ebpf.Program `ebpf:"stream_failed"`
-	WriteHeaders *ebpf.Program `ebpf:"write_headers"`
+	ClientStream      *ebpf.Program `ebpf:"client_stream"`
+	Finish            *ebpf.Program `ebpf:"finish"`
+	SteerFields       *ebpf.Program `ebpf:"steer_fields"`
+	SteerFieldsFailed *ebpf.Program `ebpf:"steer_fields_failed"`
+	StreamFailed      *ebpf.Program `ebpf:"stream_failed"`
+	WriteHeaders      *ebpf.Program `ebpf:"write_headers"`
 }
 
 func (p *clientPrograms) Close() error {
 	return _ClientClose(
 		p.ClientStream,
 		p.Finish,
+		p.SteerFields,
+		p.SteerFieldsFailed,
 		p.StreamFailed,
 		p.WriteHeaders,
 	)

@@ -8,6 +8,7 @@ const (
 	status    = library + "/internal/status"
 	metadata  = library + "/metadata"
 	peer      = library + "/peer"
+	http2     = "golang.org/x/net/http2"
 )
 
 // callConstants are what the programs of both sides must know. Names are those of https://github.com/grpc/grpc-go.

@@ -1,96 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-// Trace context for a client's request, where a transport's writer has put the request's frames into its buffer. That goroutine serves
-// all of the connection's calls: https://github.com/grpc/grpc-go/blob/v1.80.0/internal/transport/controlbuf.go
+// Trace context for a client's request by writing, where a transport's writer has put the request's frames into its buffer.
 #pragma once
 
-#include "client.h"
 #include "http2frame.h"
+#include "request.h"
 
-#define STACK_WORDS 24 // of the writer's stack, in which the request is looked for
-#define CAPTURED_WORDS 2 // of a closure
-#define MAX_FIELDS 128
-#define FIELD_OVERHEAD 32 // https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
-
-volatile const __s64 header_fields, header_quota, header_orphaned, header_stream_id; // of headerFrame, clientHeaders
-volatile const __s64 client_stream_stream, client_stream_ctx, client_stream_transport; // of ClientStream
-volatile const __s64 stream_ctx, stream_quota, stream_transport; // of Stream
-volatile const __s64 transport_framer, transport_max_list, framer_writer, framer_http2, http2_wbuf;
+volatile const __s64 header_stream_id; // of headerFrame, clientHeaders
+volatile const __s64 transport_framer, framer_writer, framer_http2, http2_wbuf;
 volatile const __s64 writer_buf, writer_handle, writer_offset, writer_batch, writer_err;
-volatile const __s64 field_size, field_name, field_value;
 
-// A request that is being written.
-struct request {
-	__u64 header; // address of the message to the writer
-	__u64 stream; // address of its Stream
-	__u64 transport; // address of its http2Client
-};
-
-// can_inject says whether this binary has all that is read here.
-static __always_inline bool can_inject(void)
+// can_write says whether this binary has all that is read here.
+static __always_inline bool can_write(void)
 {
-	return inject_enabled && (header_fields | header_quota | header_orphaned | header_stream_id | stream_ctx | stream_quota |
-				  transport_framer | framer_writer | framer_http2 | http2_wbuf | writer_offset | writer_batch | writer_err |
-				  field_size | field_name | field_value) >= 0;
-}
-
-// embedded returns the Stream of what a closure has captured: that is a Stream up to 1.68, then a ClientStream, which embeds one, up to
-// 1.76 by its address.
-static __always_inline __u64 embedded(__u64 captured)
-{
-	if (client_stream_stream == ABSENT)
-		return captured;
-	return client_stream_ctx == ABSENT ? read_u64(captured + client_stream_stream) : captured + client_stream_stream;
-}
-
-// is_request says whether addr is the message that asks for a new stream. Its onOrphaned closure has captured the stream, and the
-// stream has the same write quota as the message, by its address up to 1.76. That is so for nothing else.
-static __always_inline bool is_request(__u64 addr, struct request *r)
-{
-	__u64 closure = read_u64(addr + header_orphaned), quota = read_u64(addr + header_quota);
-
-	if (!closure || !quota)
-		return false;
-#pragma unroll
-	for (int i = 0; i < CAPTURED_WORDS; i++) {
-		__u64 captured = read_u64(closure + (i + 1) * sizeof(__u64)), stream = captured ? embedded(captured) : 0;
-		if (!stream || (stream + stream_quota != quota && read_u64(stream + stream_quota) != quota))
-			continue;
-		r->header = addr;
-		r->stream = stream;
-		r->transport = read_u64(client_stream_transport == ABSENT ? stream + stream_transport : captured + client_stream_transport);
-		return true;
-	}
-	return false;
-}
-
-// may_add says whether the request has no traceparent yet, and whether its fields and what is to be added are no more than the peer
-// takes.
-static __always_inline bool may_add(struct request *r, struct operation_slot *slot)
-{
-	__u64 limit = transport_max_list == ABSENT ? 0 : read_u64(r->transport + transport_max_list);
-	__u64 size = 11 + TRACEPARENT_LEN + FIELD_OVERHEAD, state = slot->trace_state_len;
-	struct go_slice fields = {};
-
-	if (state)
-		size += 10 + state + FIELD_OVERHEAD;
-	if (bpf_probe_read_user(&fields, sizeof(fields), (void *)(r->header + header_fields)) || fields.len > MAX_FIELDS) {
-		count_loss(LOSS_HEADERS);
-		return false;
-	}
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < MAX_FIELDS && i < fields.len; i++) {
-		__u64 field = fields.ptr + i * field_size, w[2] = {};
-		struct go_string name = read_string_header(field + field_name);
-		if (name.len == NAME_MAX && !bpf_probe_read_user(w, NAME_MAX, (void *)name.ptr) && is_traceparent(NAME_MAX, w))
-			return false;
-		if (limit)
-			size += name.len + read_string_header(field + field_value).len + FIELD_OVERHEAD;
-	}
-	if (limit && size > (__u32)read_u64(limit)) {
-		count_loss(LOSS_INJECT_NO_ROOM);
-		return false;
-	}
-	return true;
+	return can_find() && (header_stream_id | transport_framer | framer_writer | framer_http2 | http2_wbuf | writer_offset | writer_batch | writer_err) >= 0;
 }
 
 // open_writer reads a bufWriter that shall take size bytes more, and less than would make it flush. False, and counted, if it cannot.
@@ -131,8 +53,8 @@ __noinline int inject_request(__u32 target, __u64 addr, __u64 bias)
 
 	if (!addr || addr & 7 || !is_request(addr, &r))
 		return 0;
-	struct grpc_call *c = (struct grpc_call *)find_by_context(target, read_iface(r.stream + stream_ctx), bias);
-	if (!c || c->event.head.probe != probe_index || !may_add(&r, &c->slot))
+	struct grpc_call *c = call_of(target, &r, bias);
+	if (!c)
 		return 1;
 	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = c->work.id };
 	__u64 framer = read_u64(r.transport + transport_framer), size = fields_size(&c->slot);
@@ -154,7 +76,7 @@ static __always_inline void inject(struct pt_regs *ctx, const volatile struct po
 	__u64 bias = load_bias(ctx, p), sp = REG_SP(ctx);
 	__u32 target = target_id(ctx);
 
-	if (!can_inject())
+	if (!can_write())
 		return;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < STACK_WORDS; i++) {

@@ -17,19 +17,6 @@ static __always_inline struct http_call *owner_of(struct steering *s, __u32 targ
 	return c && c->work.header == s->note.header ? c : NULL;
 }
 
-// add_parent adds the pieces of a traceparent with what is written before and behind it.
-static __always_inline void add_parent(struct steering *s, struct http_call *c, __u32 name, __u32 end, __u64 bias)
-{
-	add_text(s, name, bias);
-	s->id_at = s->count;
-	add_text(s, TEXT_VERSION, bias);
-	add_hex(s, c->event.head.trace_id, sizeof(c->event.head.trace_id), bias);
-	add_text(s, TEXT_DASH, bias);
-	s->id_end = s->count;
-	add_hex(s, c->event.head.span_id, sizeof(c->event.head.span_id), bias);
-	add_text(s, end + (c->event.head.trace_flags & 3), bias);
-}
-
 // find_incoming looks for the header of the request that the call is a part of. Only while that is served: what is found was then
 // reachable for the garbage collector at this moment, and stays so until the goroutine's next safe point, where the collector
 // finds it among the arguments of the call that is made.

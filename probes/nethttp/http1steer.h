@@ -63,7 +63,7 @@ __noinline int compose_lines(__u32 target, __u64 goroutine, __u64 bias)
 	text[LINE_LENGTH - 2] = '\r';
 	text[LINE_LENGTH - 1] = '\n';
 	s->length += LINE_LENGTH;
-	add_parent(s, c, TEXT_LINE_NAME, TEXT_LINE_END, bias);
+	add_parent(s, &c->event.head, TEXT_LINE_NAME, TEXT_LINE_END, bias);
 	if (all_hold(&key, s))
 		return 1;
 	count_loss(LOSS_INJECT_FAULT);

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 // Trace context for an HTTP/2 request by steering. (*clientStream).encodeAndWriteHeaders has the fields encoded into a bytes.Buffer of the
 // connection (https://github.com/golang/go/blob/go1.26.0/src/net/http/h2_bundle.go) while it holds the connection's write lock. When
-// the last one is in, it is made to call (*bytes.Buffer).WriteString with the pieces of literal fields without indexing: no state
-// of HPACK changes on either side, and the program's own code cuts the block into frames.
+// the last one is in, it is made to write more.
 #pragma once
 
 #include "carried.h"
 #include "http2write.h"
+#include "steerfields.h"
 
-#define FIELD_NAME 14 // length of the name, name, length of the value
-#define FIELD_LENGTH (FIELD_NAME + TRACEPARENT_LEN)
-#define STATE_FIELD 12 // length of the name, name
-
-volatile const __s64 stream_conn, conn_hbuf, buffer_buf, buffer_off;
-volatile const __u64 buffer_write_string;
+volatile const __s64 stream_conn, conn_hbuf;
 
 // note_stream notes whose call the goroutine encodes the header for. 1: cs
 static __always_inline void note_stream(struct pt_regs *ctx)
@@ -38,53 +33,15 @@ __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
 {
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct steering *s = find_steering(&key);
-	const __u8 name[FIELD_NAME + 1] = "\x00\x0btraceparent\x37", state[STATE_FIELD + 1] = "\x00\x0atracestate";
 	struct http_call *c = s ? owner_of(s, target) : NULL;
 
 	if (!c)
 		return 0;
-	__u8 *text = s->text;
-	if (carried_state(target, s->note.owner)) {
-		__u8 length[4] = {};
-		__u32 width = put_length(length, c->slot.trace_state_len);
-		__builtin_memcpy(text, state, STATE_FIELD);
-		__builtin_memcpy(text + STATE_FIELD, length, 3);
-		text += STATE_FIELD + 1;
-		add_text(s, TEXT_STATE_FIELD, bias);
-		add_piece(s, pieces.byte[length[0]], bias);
-		if (width > 1) {
-			text++;
-			add_piece(s, pieces.byte[length[1]], bias);
-		}
-		if (width > 2) {
-			text++;
-			add_piece(s, pieces.byte[length[2]], bias);
-		}
-		s->length = STATE_FIELD + width;
-		s->state_length = c->slot.trace_state_len;
-		s->state_at = s->count;
-	}
-	__builtin_memcpy(text, name, FIELD_NAME);
-	format_traceparent(text + FIELD_NAME, &c->event.head);
-	s->length += FIELD_LENGTH;
-	add_parent(s, c, TEXT_FIELD_NAME, TEXT_FIELD_END, bias);
+	put_fields(s, &c->event.head, carried_state(target, s->note.owner) ? c->slot.trace_state_len : 0, bias);
 	if (all_hold(&key, s))
 		return 1;
 	count_loss(LOSS_INJECT_FAULT);
 	return 0;
-}
-
-// A bytes.Buffer's unread part.
-static __always_inline struct go_slice unread(__u64 buffer)
-{
-	struct go_slice s = {};
-	__u64 off = read_u64(buffer + buffer_off);
-
-	bpf_probe_read_user(&s, sizeof(s), (void *)(buffer + buffer_buf));
-	s.ptr += off;
-	s.len -= off;
-	s.cap -= off;
-	return s;
 }
 
 // encoded says whether the fields were encoded without an error: encodeHeaders (until Go 1.24) returns the buffer's content and an error,

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Whose request a client's transport is writing: its writer is one goroutine that serves all of the connection's calls, and has the message
+// that asks for a new stream on its stack: https://github.com/grpc/grpc-go/blob/v1.80.0/internal/transport/controlbuf.go
+#pragma once
+
+#include "client.h"
+
+#define STACK_WORDS 24 // of the writer's stack, in which the request is looked for
+#define CAPTURED_WORDS 2 // of a closure
+#define MAX_FIELDS 128
+#define FIELD_OVERHEAD 32 // https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
+
+volatile const __s64 header_fields, header_quota, header_orphaned; // of headerFrame, clientHeaders
+volatile const __s64 client_stream_stream, client_stream_ctx, client_stream_transport; // of ClientStream
+volatile const __s64 stream_ctx, stream_quota, stream_transport; // of Stream
+volatile const __s64 transport_max_list;
+volatile const __s64 field_size, field_name, field_value;
+
+// A request that is being written.
+struct request {
+	__u64 header; // address of the message to the writer
+	__u64 stream; // address of its Stream
+	__u64 transport; // address of its http2Client
+};
+
+// can_find says whether this binary has all that is read here.
+static __always_inline bool can_find(void)
+{
+	return inject_enabled && (header_fields | header_quota | header_orphaned | stream_ctx | stream_quota | field_size | field_name | field_value) >= 0;
+}
+
+// embedded returns the Stream of what a closure has captured: that is a Stream up to 1.68, then a ClientStream, which embeds one, up to
+// 1.76 by its address.
+static __always_inline __u64 embedded(__u64 captured)
+{
+	if (client_stream_stream == ABSENT)
+		return captured;
+	return client_stream_ctx == ABSENT ? read_u64(captured + client_stream_stream) : captured + client_stream_stream;
+}
+
+// is_request says whether addr is the message that asks for a new stream. Its onOrphaned closure has captured the stream, and the
+// stream has the same write quota as the message, by its address up to 1.76. That is so for nothing else.
+static __always_inline bool is_request(__u64 addr, struct request *r)
+{
+	__u64 closure = read_u64(addr + header_orphaned), quota = read_u64(addr + header_quota);
+
+	if (!closure || !quota)
+		return false;
+#pragma unroll
+	for (int i = 0; i < CAPTURED_WORDS; i++) {
+		__u64 captured = read_u64(closure + (i + 1) * sizeof(__u64)), stream = captured ? embedded(captured) : 0;
+		if (!stream || (stream + stream_quota != quota && read_u64(stream + stream_quota) != quota))
+			continue;
+		r->header = addr;
+		r->stream = stream;
+		r->transport = read_u64(client_stream_transport == ABSENT ? stream + stream_transport : captured + client_stream_transport);
+		return true;
+	}
+	return false;
+}
+
+// may_add says whether the request has no traceparent yet, and whether its fields and what is to be added are no more than the peer
+// takes.
+static __always_inline bool may_add(struct request *r, struct operation_slot *slot)
+{
+	__u64 limit = transport_max_list == ABSENT ? 0 : read_u64(r->transport + transport_max_list);
+	__u64 size = 11 + TRACEPARENT_LEN + FIELD_OVERHEAD, state = slot->trace_state_len;
+	struct go_slice fields = {};
+
+	if (state)
+		size += 10 + state + FIELD_OVERHEAD;
+	if (bpf_probe_read_user(&fields, sizeof(fields), (void *)(r->header + header_fields)) || fields.len > MAX_FIELDS) {
+		count_loss(LOSS_HEADERS);
+		return false;
+	}
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAX_FIELDS && i < fields.len; i++) {
+		__u64 field = fields.ptr + i * field_size, w[2] = {};
+		struct go_string name = read_string_header(field + field_name);
+		if (name.len == NAME_MAX && !bpf_probe_read_user(w, NAME_MAX, (void *)name.ptr) && is_traceparent(NAME_MAX, w))
+			return false;
+		if (limit)
+			size += name.len + read_string_header(field + field_value).len + FIELD_OVERHEAD;
+	}
+	if (limit && size > (__u32)read_u64(limit)) {
+		count_loss(LOSS_INJECT_NO_ROOM);
+		return false;
+	}
+	return true;
+}
+
+// call_of returns the call that a request is of, if it is to carry that one's context.
+static __always_inline struct grpc_call *call_of(__u32 target, struct request *r, __u64 bias)
+{
+	struct grpc_call *c = (struct grpc_call *)find_by_context(target, read_iface(r->stream + stream_ctx), bias);
+
+	return c && c->event.head.probe == probe_index && may_add(r, &c->slot) ? c : NULL;
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Trace context for a client's request by steering. (*loopyWriter).writeHeader has the fields encoded, one by one, into a bytes.Buffer
+// (https://github.com/grpc/grpc-go/blob/v1.80.0/internal/transport/controlbuf.go). When the loop is over, it is made to write more; each
+// call is made as if it were the last one of (*hpack.Encoder).WriteField, and returns to where that did (process.Code.LoopEnd).
+#pragma once
+
+#include "request.h"
+#include "steerfields.h"
+
+volatile const __s64 transport_loopy, loopy_buffer;
+volatile const struct addr_set request_returns; // where writeHeader returns to if the header is a request's
+volatile const struct points steer_fields_failed_points;
+
+// note_request notes whose call the goroutine has encoded the fields for if addr is its request: 1 if it is. Global: the verifier checks
+// it once.
+__noinline int note_request(__u32 target, __u64 goroutine, __u64 addr, __u64 bias)
+{
+	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
+	struct request r = {};
+
+	if (!addr || addr & 7 || !is_request(addr, &r))
+		return 0;
+	struct grpc_call *c = call_of(target, &r, bias);
+	if (!c)
+		return 1;
+	struct steer_note note = { .owner = c->work.id, .header = c->slot.context };
+	note.writer[0] = read_u64(read_u64(r.transport + transport_loopy) + loopy_buffer);
+	struct go_slice encoded = unread(note.writer[0]);
+	if (!encoded.ptr || !encoded.len || encoded.len > encoded.cap)
+		count_loss(LOSS_INJECT_WRITER);
+	else
+		bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
+	return 1;
+}
+
+// find_request finds the request on the stack: its writer's frame begins at sp. NULL if it is to be left alone.
+static __always_inline struct steer_note *find_request(struct span_key *key, __u64 sp, __u64 bias)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < STACK_WORDS; i++) {
+		if (note_request(key->target, key->goroutine, read_u64(sp + i * sizeof(__u64)), bias))
+			return bpf_map_lookup_elem(&steer_notes, key);
+	}
+	count_loss(LOSS_INJECT_WRITER);
+	return NULL;
+}
+
+// owner_of returns the call that the header belongs to, NULL if that is over.
+static __always_inline struct grpc_call *owner_of(struct steering *s, __u32 target)
+{
+	struct span_key owner = { .target = target, .role = ROLE_STREAM, .goroutine = s->note.owner };
+	struct grpc_call *c = find_call(&owner);
+
+	return c && c->slot.context == s->note.header ? c : NULL;
+}
+
+// compose_fields makes the text of the fields and finds its pieces: 1 if all are in the target's memory. Global, for a stack of its own.
+__noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
+{
+	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
+	struct steering *s = find_steering(&key);
+	struct grpc_call *c = s ? owner_of(s, target) : NULL;
+
+	if (!c)
+		return 0;
+	put_fields(s, &c->event.head, 0, bias);
+	if (all_hold(&key, s))
+		return 1;
+	count_loss(LOSS_INJECT_FAULT);
+	return 0;
+}
+
+// leave_alone has the header that the goroutine is at passed by when it comes here again.
+static __always_inline void leave_alone(struct steering *s)
+{
+	s->state = STEER_NONE;
+	s->rerun = 1;
+}
+
+// go_on makes the goroutine write the next piece. After the last one, the last field's encoding has come back, again.
+// (*bytes.Buffer).WriteString: 1: b, 2–3: s. (*hpack.Encoder).WriteField's results: 1–2: error
+static __always_inline void go_on(struct pt_regs *ctx, struct span_key *key, struct steering *s, __u64 bias)
+{
+	struct go_string piece;
+
+	if (!may_call(ctx, s->ret, s->back) || !take_piece(s, &piece)) {
+		leave_alone(s);
+		SET_ARG1(ctx, 0);
+		SET_ARG2(ctx, 0);
+		SET_IP(ctx, s->ret);
+		return;
+	}
+	SET_ARG1(ctx, s->note.writer[0]);
+	SET_ARG2(ctx, piece.ptr);
+	SET_ARG3(ctx, piece.len);
+	make_call(ctx, bias + buffer_write_string, s->ret);
+}
+
+// end_fields begins the steering where all fields are encoded, and comes by once more when it is done. Results: 0: where writeHeader
+// returns to, 1: its caller's frame
+static __always_inline void end_fields(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct steering *s = find_steering(&key);
+	const volatile struct point *failed = &steer_fields_failed_points.at[0];
+	__u64 bias = load_bias(ctx, p), depth = depth_of(ctx);
+
+	if (s && s->rerun) {
+		stop_steering(&key);
+		return;
+	}
+	if (s && s->state == STEER_GOING && at_place(ctx, s, s->call)) {
+		go_on(ctx, &key, s, bias);
+		return;
+	}
+	if (!can_find() || !key.goroutine || !in_set(&request_returns, result_word(ctx, p, 0) - bias))
+		return;
+	struct steer_note *note = find_request(&key, REG_SP(ctx) + p->results[1].off, bias);
+	s = note ? new_steering(&key, note) : NULL;
+	if (!s)
+		return;
+	s->note.depth = depth;
+	s->call = REG_IP(ctx);
+	s->back = bias + failed->addr;
+	s->ret = s->back - failed->behind;
+	if (!may_call(ctx, s->ret, s->back))
+		count_loss(LOSS_INJECT_WRITER); // the goroutine was preempted since
+	else if (compose_fields(key.target, key.goroutine, bias) && may_begin(s, key.target)) {
+		go_on(ctx, &key, s, bias);
+		return;
+	}
+	stop_steering(&key);
+}
+
+// continue_fields makes the goroutine go on where a piece is written, whose number of bytes the program takes for an error.
+static __always_inline void continue_fields(struct pt_regs *ctx, const volatile struct point *p)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct steering *s = find_steering(&key);
+
+	if (s && s->state == STEER_GOING && at_place(ctx, s, s->back))
+		go_on(ctx, &key, s, load_bias(ctx, p));
+}
