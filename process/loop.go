@@ -1,6 +1,9 @@
 package process
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // LoopEnd is where a function goes on behind a loop that calls another one, whose only result is an error.
 type LoopEnd struct {
@@ -194,9 +197,13 @@ func (l *listing) reaches(from, to int) bool {
 	return false
 }
 
-// successors are the instructions that control can go to from instruction i, within the function.
+// successors are the instructions that control can go to from instruction i, within the function. Calls of the runtime's functions that
+// panic do not return: https://github.com/golang/go/blob/go1.26.0/src/runtime/panic.go
 func (l *listing) successors(i int) []int {
 	var next []int
+	if in := &l.insns[i]; in.flow == flowCall && strings.HasPrefix(l.nameAt(in.target), "runtime.panic") {
+		return nil
+	}
 	if in := &l.insns[i]; in.flow == flowBranch || in.flow == flowJump {
 		if to, ok := l.at(in.target); ok {
 			next = append(next, to)

@@ -59,7 +59,7 @@ type heavyOutcome struct {
 // TestGRPCInjectDamagesNothing: calls end as they do without the agent, byte by byte. What arrived carries the context of its CLIENT span, or
 // nothing, which is counted.
 func TestGRPCInjectDamagesNothing(t *testing.T) {
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	for _, b := range relayBuilds() {
 		t.Run(b.spec.String(), func(t *testing.T) {
 			bin := testenv.Build(t, b.spec)
@@ -137,7 +137,7 @@ func checkSeen(t *testing.T, seen []string, spans []testenv.Span) (without int) 
 
 // TestGRPCInjectOnce: what carries a traceparent already carries that one alone.
 func TestGRPCInjectOnce(t *testing.T) {
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	for _, b := range relayBuilds() {
 		t.Run(b.spec.String(), func(t *testing.T) {
 			target, agent, sink := traceGRPC(t, b)

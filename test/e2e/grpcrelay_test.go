@@ -143,7 +143,7 @@ func TestGRPCRelay(t *testing.T) {
 
 // TestGRPCInjectRelay is TestGRPCRelay with trace context on the wire: each call is one trace of five spans.
 func TestGRPCInjectRelay(t *testing.T) {
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	for _, b := range relayBuilds() {
 		for _, secure := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/tls=%t", b.spec, secure), func(t *testing.T) {

@@ -34,7 +34,7 @@ func (m machine) String() string {
 }
 
 // injection are the tests of trace context in requests, which these kernels steer.
-const injection = "^Test(Inject|Chain|Steer)"
+const injection = "^Test(GRPC)?(Inject|Chain|Steer)"
 
 // machines begins with those that take longest: two run at a time.
 func machines() []machine {
