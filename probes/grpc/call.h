@@ -35,13 +35,16 @@ struct grpc_call {
 	struct grpc_event event;
 	struct grpc_call_work {
 		__u64 id; // of its key
-		struct go_string traceparent;
+		struct go_string traceparent; // of the metadata that was walked last
 		__u64 traceparents; // how many: only one is valid
 		struct trace_parent parent;
 		struct go_iface context;
 		__u64 bias; // what the loader added to the binary's addresses
 		__u64 metadata; // address of the value in the context, 0: none
 		__u64 stream; // a server's
+		struct go_string tracestate; // a client's: of the metadata that was walked last, if it has one line
+		__u64 served; // a client's: goroutine of the operation that the call is a part of, 0: of none that is known
+		__u64 served_begun; // its number
 		struct map_walk walk; // of the metadata
 	} work;
 	__u8 group[MAP_GROUP_MAX]; // of the metadata, to be looked at: too large for the stack

@@ -135,7 +135,7 @@ func steerConstants() []probes.Constant {
 	for i := range constants {
 		constants[i].Steers = true
 	}
-	return constants
+	return append(constants, probes.Constant{Name: clientVarIncomingKeys, Of: probes.Types{metadata + ".mdIncomingKey"}, Optional: true})
 }
 
 func optional(constants []probes.Constant) []probes.Constant {

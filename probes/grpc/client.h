@@ -76,6 +76,8 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 		c->event.trace_state = copy_trace_state(&c->event.text, o);
 		c->slot.trace_state = __builtin_offsetof(struct grpc_call, event.text.data);
 		c->slot.trace_state_len = c->event.trace_state.len;
+		c->work.served = o->operation.slot.goroutine;
+		c->work.served_begun = o->operation.slot.begun;
 	}
 	read_request(c, stream);
 	know_context(&key, c, context);

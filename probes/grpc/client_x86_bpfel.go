@@ -240,6 +240,7 @@ const (
 	clientVarHeaderStreamId          = "header_stream_id"
 	clientVarHttp2Wbuf               = "http2_wbuf"
 	clientVarIdleMax                 = "idle_max"
+	clientVarIncomingKeys            = "incoming_keys"
 	clientVarInjectEnabled           = "inject_enabled"
 	clientVarKnownContexts           = "known_contexts"
 	clientVarLoopyBuffer             = "loopy_buffer"
@@ -389,6 +390,7 @@ type clientVariableSpecs struct {
 	HeaderStreamId          *ebpf.VariableSpec `ebpf:"header_stream_id"`
 	Http2Wbuf               *ebpf.VariableSpec `ebpf:"http2_wbuf"`
 	IdleMax                 *ebpf.VariableSpec `ebpf:"idle_max"`
+	IncomingKeys            *ebpf.VariableSpec `ebpf:"incoming_keys"`
 	InjectEnabled           *ebpf.VariableSpec `ebpf:"inject_enabled"`
 	KnownContexts           *ebpf.VariableSpec `ebpf:"known_contexts"`
 	LoopyBuffer             *ebpf.VariableSpec `ebpf:"loopy_buffer"`
@@ -520,6 +522,7 @@ type clientVariables struct {
 	HeaderStreamId          *ebpf.Variable `ebpf:"header_stream_id"`
 	Http2Wbuf               *ebpf.Variable `ebpf:"http2_wbuf"`
 	IdleMax                 *ebpf.Variable `ebpf:"idle_max"`
+	IncomingKeys            *ebpf.Variable `ebpf:"incoming_keys"`
 	InjectEnabled           *ebpf.Variable `ebpf:"inject_enabled"`
 	KnownContexts           *ebpf.Variable `ebpf:"known_contexts"`
 	LoopyBuffer             *ebpf.Variable `ebpf:"loopy_buffer"`

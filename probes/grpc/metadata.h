@@ -16,6 +16,12 @@ static __always_inline bool is_traceparent(__u64 n, const __u64 *w)
 	return n == 11 && (w[0] | LOWER) == WORD('t', 'r', 'a', 'c', 'e', 'p', 'a', 'r') && (w[1] | (LOWER & 0xffffff)) == WORD('e', 'n', 't', 0, 0, 0, 0, 0);
 }
 
+// is_tracestate: of a name of 10 bytes.
+static __always_inline bool is_tracestate(const __u64 *w)
+{
+	return (w[0] | LOWER) == WORD('t', 'r', 'a', 'c', 'e', 's', 't', 'a') && (w[1] | (LOWER & 0xffff)) == WORD('t', 'e', 0, 0, 0, 0, 0, 0);
+}
+
 static __always_inline void keep_traceparent(struct grpc_call *c, struct go_string value, __u64 values)
 {
 	c->work.traceparent = value;
@@ -32,9 +38,12 @@ static __always_inline void keep_field(struct grpc_call *c, __u32 role, struct g
 		return;
 	if (is_traceparent(n, w)) {
 		keep_traceparent(c, first_value(values), values.len);
-	} else if (role != ROLE_SERVER || n != 10) {
+	} else if (n != 10) {
 		return;
-	} else if (w[0] == WORD('t', 'r', 'a', 'c', 'e', 's', 't', 'a') && w[1] == WORD('t', 'e', 0, 0, 0, 0, 0, 0)) {
+	} else if (role != ROLE_SERVER) {
+		if (is_tracestate(w) && values.len == 1)
+			c->work.tracestate = first_value(values);
+	} else if (is_tracestate(w)) {
 		c->event.trace_state = append_trace_state(&c->event.text, values);
 		c->slot.trace_state = __builtin_offsetof(struct grpc_call, event.text.data) + c->event.trace_state.off;
 		c->slot.trace_state_len = c->event.trace_state.len;

@@ -4,6 +4,7 @@
 // call is made as if it were the last one of (*hpack.Encoder).WriteField, and returns to where that did (process.Code.LoopEnd).
 #pragma once
 
+#include "carried.h"
 #include "request.h"
 #include "steerfields.h"
 
@@ -63,7 +64,7 @@ __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
 
 	if (!c)
 		return 0;
-	put_fields(s, &c->event.head, 0, bias);
+	put_fields(s, &c->event.head, carried_state(target, s->note.owner) ? c->slot.trace_state_len : 0, bias);
 	if (all_hold(&key, s))
 		return 1;
 	count_loss(LOSS_INJECT_FAULT);
@@ -83,7 +84,7 @@ static __always_inline void go_on(struct pt_regs *ctx, struct span_key *key, str
 {
 	struct go_string piece;
 
-	if (!may_call(ctx, s->ret, s->back) || !take_piece(s, &piece)) {
+	if (!may_call(ctx, s->ret, s->back) || !next_piece(key, s, &piece)) {
 		leave_alone(s);
 		SET_ARG1(ctx, 0);
 		SET_ARG2(ctx, 0);
