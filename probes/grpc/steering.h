@@ -71,8 +71,8 @@ __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
 	return 0;
 }
 
-// leave_alone has the header that the goroutine is at passed by when it comes here again.
-static __always_inline void leave_alone(struct steering *s)
+// pass_by has nothing done when the goroutine comes by the loop's end again, which it will for the same header.
+static __always_inline void pass_by(struct steering *s)
 {
 	s->state = STEER_NONE;
 	s->rerun = 1;
@@ -85,7 +85,7 @@ static __always_inline void go_on(struct pt_regs *ctx, struct span_key *key, str
 	struct go_string piece;
 
 	if (!may_call(ctx, s->ret, s->back) || !next_piece(key, s, &piece)) {
-		leave_alone(s);
+		pass_by(s);
 		SET_ARG1(ctx, 0);
 		SET_ARG2(ctx, 0);
 		SET_IP(ctx, s->ret);
@@ -105,7 +105,14 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 	struct steering *s = find_steering(&key);
 	const volatile struct point *failed = &steer_fields_failed_points.at[0];
 	__u64 bias = load_bias(ctx, p), depth = depth_of(ctx);
+	struct steer_note none = {};
 
+	if ((REG_IP(ctx) ^ p->addr) & 0xfff) { // another agent's program came first, and steers
+		s = new_steering(&key, &none);
+		if (s)
+			pass_by(s);
+		return;
+	}
 	if (s && s->rerun) {
 		stop_steering(&key);
 		return;

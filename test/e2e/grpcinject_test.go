@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -153,5 +155,56 @@ func TestGRPCInjectOnce(t *testing.T) {
 			sink.Wait(t, 2, 10*time.Second)
 			checkGRPCEnd(t, target, agent)
 		})
+	}
+}
+
+// TestGRPCInjectState: a tracestate goes on with its traceparent whatever its length, whether it came with a call or with an HTTP request.
+func TestGRPCInjectState(t *testing.T) {
+	testenv.RequireInjection(t)
+	for _, b := range relayBuilds() {
+		t.Run(b.spec.String(), func(t *testing.T) {
+			bin, sink := testenv.Build(t, b.spec), testenv.NewSink(t)
+			target, upstream := testenv.StartTarget(t, bin, nil), testenv.StartTarget(t, bin, nil)
+			agent := testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Args: []string{"--pid", fmt.Sprint(target.PID), "--pid", fmt.Sprint(upstream.PID)}})
+			agent.WaitTraced(t, target.PID)
+			agent.WaitTraced(t, upstream.PID)
+			conn, route := dialGRPC(t, target, "plain", ""), "Unary@"+upstream.Addr("plain")
+			for _, n := range []int{1, 56, 57, 58, 119, 120, 121, 240, 247, 248, 249, 400, 505} { // 505: as long as it may be
+				state := "vendor=" + strings.Repeat("s", n)
+				r := rpc{method: "Unary", metadata: []string{"route", route, "traceparent", traceparent, "tracestate", state}}
+				before := sink.Len()
+				if _, err := r.do(conn); err != nil {
+					t.Fatal(err)
+				}
+				checkStates(t, sink.Wait(t, before+3, testenv.Patient(10*time.Second))[before:], state)
+			}
+			req, err := http.NewRequest("GET", "http://"+target.Addr("http")+"/?route="+url.QueryEscape(route), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Traceparent", traceparent)
+			req.Header.Set("Tracestate", "vendor=http")
+			before := sink.Len()
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			checkStates(t, sink.Wait(t, before+3, testenv.Patient(10*time.Second))[before:], "vendor=http")
+			checkGRPCEnd(t, target, agent)
+		})
+	}
+}
+
+// checkStates: three spans are of the trace that came in, and have its tracestate.
+func checkStates(t *testing.T, spans []testenv.Span, state string) {
+	t.Helper()
+	if len(spans) != 3 {
+		t.Errorf("%d spans, want 3", len(spans))
+	}
+	for _, s := range spans {
+		if s.TraceState != state || fmt.Sprintf("%x", s.TraceId) != strings.Split(traceparent, "-")[1] {
+			t.Errorf("%s is of trace %x and has the tracestate %q, want %q", s.Name, s.TraceId, s.TraceState, state)
+		}
 	}
 }
