@@ -48,11 +48,20 @@ static __always_inline bool is_state(struct go_string line, const __u8 *text, __
 static __always_inline bool next_piece(struct span_key *key, struct steering *s, struct go_string *piece)
 {
 	if (s->next == s->state_at && s->state_length) {
-		s->state_at = STEER_NOWHERE;
-		piece->ptr = carried_state(key->target, s->note.owner);
+		s->since = bpf_ktime_get_boot_ns();
+		piece->ptr = s->blanked ? 0 : carried_state(key->target, s->note.owner);
 		piece->len = s->state_length;
+		if (piece->ptr || !s->blank)
+			s->state_at = STEER_NOWHERE;
 		if (piece->ptr)
 			return true;
+		if (s->blank) { // its length is written: spaces, of which nobody takes notice
+			s->blanked = 1;
+			s->state_length--;
+			piece->ptr = s->blank & PIECE_ADDR;
+			piece->len = 1;
+			return true;
+		}
 	}
 	if (s->next == s->id_at) {
 		s->id_at = STEER_NOWHERE;

@@ -173,7 +173,8 @@ type http2clientSteering struct {
 	}
 	Results     [5]uint64
 	Content     uint32
-	Pad         uint32
+	Blanked     uint32
+	Blank       uint64
 	Next        uint32
 	Count       uint32
 	Length      uint32

@@ -169,8 +169,8 @@ func TestGRPCInjectState(t *testing.T) {
 			agent.WaitTraced(t, target.PID)
 			agent.WaitTraced(t, upstream.PID)
 			conn, route := dialGRPC(t, target, "plain", ""), "Unary@"+upstream.Addr("plain")
-			for _, n := range []int{1, 56, 57, 58, 119, 120, 121, 240, 247, 248, 249, 400, 505} { // 505: as long as it may be
-				state := "vendor=" + strings.Repeat("s", n)
+			for _, n := range []int{10, 63, 64, 65, 126, 127, 128, 254, 255, 400, 512} { // 512: as long as it may be
+				state := stateOf(n)
 				r := rpc{method: "Unary", metadata: []string{"route", route, "traceparent", traceparent, "tracestate", state}}
 				before := sink.Len()
 				if _, err := r.do(conn); err != nil {
@@ -194,6 +194,16 @@ func TestGRPCInjectState(t *testing.T) {
 			checkGRPCEnd(t, target, agent)
 		})
 	}
+}
+
+// stateOf makes a tracestate of n bytes.
+func stateOf(n int) string {
+	state := "vendor=" + strings.Repeat("s", min(n, 200)-len("vendor="))
+	for i := 0; len(state) < n; i++ {
+		member := fmt.Sprintf(",member%d=", i)
+		state += member + strings.Repeat("s", max(1, min(n-len(state), 200)-len(member)))
+	}
+	return state
 }
 
 // checkStates: three spans are of the trace that came in, and have its tracestate.
