@@ -55,7 +55,7 @@ static __always_inline bool next_piece(struct span_key *key, struct steering *s,
 			s->state_at = STEER_NOWHERE;
 		if (piece->ptr)
 			return true;
-		if (s->blank) { // its length is written: spaces, of which nobody takes notice
+		if (s->blank) { // its length is written: commas, a list without members
 			s->blanked = 1;
 			s->state_length--;
 			piece->ptr = s->blank & PIECE_ADDR;

@@ -78,7 +78,7 @@ struct steering {
 	__u64 results[5]; // of a call that was followed up by others
 	__u32 content; // those are a buffer's content, which may move
 	__u32 blanked; // the tracestate was gone when its turn came
-	__u64 blank; // a piece: one space; 0: nothing need be in a tracestate's place
+	__u64 blank; // a piece: one comma; 0: nothing need be in a tracestate's place
 	__u32 next, count; // pieces
 	__u32 length; // of the text
 	__u32 pos; // in the text

@@ -41,7 +41,7 @@ static __always_inline void put_fields(struct steering *s, const struct span_hea
 		s->length = STATE_FIELD + width;
 		s->state_length = state;
 		s->state_at = s->count;
-		s->blank = pieces.byte[' '] + bias;
+		s->blank = pieces.byte[','] + bias;
 	}
 	__builtin_memcpy(text, name, FIELD_NAME);
 	format_traceparent(text + FIELD_NAME, head);
