@@ -54,7 +54,7 @@ type Probe struct {
 // do for each; or why they cannot.
 type Steering struct {
 	Calls   int    `json:"calls,omitempty"`
-	Carried int    `json:"calls_carried,omitempty"` // where the trace came in with an HTTP request that is still served
+	Carried int    `json:"calls_carried,omitempty"` // where the trace came in with a request that is still served
 	Reason  string `json:"reason,omitempty"`
 }
 
@@ -166,7 +166,7 @@ func (r Report) WriteText(w io.Writer) error {
 		if s := p.Steering; s != nil && s.Reason != "" {
 			fmt.Fprintf(w, "  cannot be steered: %s\n", s.Reason)
 		} else if s != nil {
-			fmt.Fprintf(w, "  a steered traceparent takes %d calls, %d if its trace came in with an HTTP request\n", s.Calls, s.Carried)
+			fmt.Fprintf(w, "  a steered traceparent takes %d calls, %d if its trace came in with a request\n", s.Calls, s.Carried)
 		}
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, program := range p.Programs {
