@@ -35,7 +35,7 @@ func checkSteered(t *testing.T, p Plan) {
 		t.Fatal(p.Err, p.NoSteering)
 	}
 	p.Choose(bpf.Mechanisms{Steer: true, Write: true})
-	want := map[string][]process.Cost{"steer_fields": {process.Emulated}, "steer_fields_failed": nil}
+	want := map[string][]process.Cost{"steer_request": {process.Emulated}, "steer_request_failed": nil}
 	for _, s := range summary(p) {
 		i := slices.IndexFunc(p.Programs, func(program Program) bool { return program.Name == s.Name })
 		if p.Programs[i].Injects && p.Programs[i].InsteadOf == "" {

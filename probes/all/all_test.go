@@ -177,7 +177,7 @@ func constantSize(t *testing.T, c probes.Constant) uintptr {
 	switch c.Of.(type) {
 	case probes.Field, probes.Fields, probes.Size:
 		return 8
-	case probes.Itabs, probes.Types:
+	case probes.Itabs, probes.Types, probes.Returns:
 		return unsafe.Sizeof(bpf.AddrSet{})
 	case probes.MapOf:
 		return unsafe.Sizeof(bpf.MapLayout{})

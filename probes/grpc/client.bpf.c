@@ -9,7 +9,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 volatile const struct points client_stream_points, stream_failed_points, finish_points, write_headers_points;
-volatile const struct points steer_fields_points;
+volatile const struct points steer_request_points;
 
 // func (cs *clientStream) withRetry(op func(a *csAttempt) error, onSuccess func()) error, and before 1.43
 // func (cs *clientStream) newAttemptLocked(…) error, where newClientStreamWithParams calls it: cs is new. 1: cs
@@ -48,10 +48,10 @@ int write_headers(struct pt_regs *ctx)
 
 // func (l *loopyWriter) writeHeader(streamID uint32, endStream bool, hf []hpack.HeaderField, onWrite func()) error
 // where the fields are encoded. It writes requests, and a server's responses.
-SEC("uprobe/steer_fields")
-int steer_fields(struct pt_regs *ctx)
+SEC("uprobe/steer_request")
+int steer_request(struct pt_regs *ctx)
 {
-	const volatile struct point *p = find_point(ctx, &steer_fields_points);
+	const volatile struct point *p = find_point(ctx, &steer_request_points);
 
 	if (p)
 		end_fields(ctx, p);
@@ -59,10 +59,10 @@ int steer_fields(struct pt_regs *ctx)
 }
 
 // Where that goes on if a field cannot be encoded.
-SEC("uprobe/steer_fields_failed")
-int steer_fields_failed(struct pt_regs *ctx)
+SEC("uprobe/steer_request_failed")
+int steer_request_failed(struct pt_regs *ctx)
 {
-	const volatile struct point *p = find_point(ctx, &steer_fields_failed_points);
+	const volatile struct point *p = find_point(ctx, &steer_request_failed_points);
 
 	if (p)
 		continue_fields(ctx, p);

@@ -34,10 +34,10 @@ func Client() probes.Probe {
 				{Func: writer("clientHeaderHandler"), After: []string{writer("writeHeader")}}, // from 1.85
 				{Func: writer("originateStream"), After: []string{writer("writeHeader")}},
 			}},
-			{Name: clientProgSteerFields, Injects: true, Steers: true, InsteadOf: clientProgWriteHeaders, Optional: true, Sites: []probes.Site{
+			{Name: clientProgSteerRequest, Injects: true, Steers: true, InsteadOf: clientProgWriteHeaders, Optional: true, Sites: []probes.Site{
 				{Func: writer("writeHeader"), Over: writeField, Results: 2},
 			}},
-			{Name: clientProgSteerFieldsFailed, Injects: true, Steers: true, InsteadOf: clientProgWriteHeaders, Optional: true, Sites: []probes.Site{
+			{Name: clientProgSteerRequestFailed, Injects: true, Steers: true, InsteadOf: clientProgWriteHeaders, Optional: true, Sites: []probes.Site{
 				{Func: writer("writeHeader"), Over: writeField, Failed: writeField},
 			}},
 			{Name: clientProgFinish, Sites: []probes.Site{{Func: stream("finish")}}},

@@ -10,7 +10,7 @@
 
 volatile const __s64 transport_loopy, loopy_buffer;
 volatile const struct addr_set request_returns; // where writeHeader returns to if the header is a request's
-volatile const struct points steer_fields_failed_points;
+volatile const struct points steer_request_failed_points;
 
 // note_request notes whose call the goroutine has encoded the fields for if addr is its request: 1 if it is. Global: the verifier checks
 // it once.
@@ -103,7 +103,7 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 {
 	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
 	struct steering *s = find_steering(&key);
-	const volatile struct point *failed = &steer_fields_failed_points.at[0];
+	const volatile struct point *failed = &steer_request_failed_points.at[0];
 	__u64 bias = load_bias(ctx, p), depth = depth_of(ctx);
 	struct steer_note none = {};
 

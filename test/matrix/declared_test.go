@@ -60,6 +60,10 @@ func (d *declared) addSource(source probes.Source) {
 		}
 	case probes.Size:
 		d.sizes[string(of)] = true
+	case probes.Returns:
+		for _, call := range of {
+			d.functions[call.Func] = true
+		}
 	case probes.Types:
 		for _, name := range of {
 			d.types[name] = true
