@@ -37,6 +37,7 @@ __noinline int note_request(__u32 target, __u64 goroutine, __u64 addr, __u64 bia
 // find_request finds the request on the stack: its writer's frame begins at sp. NULL if it is to be left alone.
 static __always_inline struct steer_note *find_request(struct span_key *key, __u64 sp, __u64 bias)
 {
+	bpf_map_delete_elem(&steer_notes, key); // of a header for which there was no room
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < STACK_WORDS; i++) {
 		if (note_request(key->target, key->goroutine, read_u64(sp + i * sizeof(__u64)), bias))
