@@ -70,7 +70,7 @@ func (s suite) leftOut(m machine) []omission {
 			list = append(list, omission{`^Test(InjectDamagesNothing|InjectAtTheBuffersEdge|GRPCInjectDamagesNothing)$`, "the writes are the same under each kernel: runs under 6.1"})
 		}
 		return list
-	case m.endToEnd:
+	case m.endToEnd && m.tests == "":
 		return []omission{{`^TestEveryRequestIsASpan$`, "test/e2e does it here with more requests"}}
 	}
 	return nil
