@@ -24,6 +24,7 @@ type machine struct {
 	endToEnd     bool   // test/e2e too, not only test/kernel/inside
 	tests        string // only these of test/e2e; "" for all
 	why          string // there are only these
+	short        bool   // in make test too, of the end-to-end tests those of trace context
 }
 
 func (m machine) String() string {
@@ -40,13 +41,16 @@ const injection = "^Test(Inject|Chain|Steer|GRPCInject)"
 // steers says why a kernel runs these tests only.
 const steers = "differs from the other kernels in how trace context comes into requests"
 
+// tooLong says why make test leaves something out.
+const tooLong = "takes too long for make test: make test-kernel runs it"
+
 // machines begins with those that take longest: two run at a time.
 func machines() []machine {
 	return []machine{
 		{series: "7.2", arch: "amd64", endToEnd: true},
-		{series: "7.2", arch: "amd64", cmdline: "lockdown=integrity", endToEnd: true, tests: injection, why: steers},
-		{series: "5.10", arch: "amd64", endToEnd: true},
-		{series: "6.1", arch: "amd64", endToEnd: true},
+		{series: "7.2", arch: "amd64", cmdline: "lockdown=integrity", endToEnd: true, tests: injection, why: steers, short: true},
+		{series: "5.10", arch: "amd64", endToEnd: true, short: true},
+		{series: "6.1", arch: "amd64", endToEnd: true, short: true},
 		{series: "6.12", arch: "arm64"},
 		{series: "6.12", arch: "amd64"},
 		{series: "6.12", arch: "amd64", cmdline: "lockdown=integrity"},
@@ -61,7 +65,7 @@ const patience = 10
 
 var (
 	only     = flag.String("inside", "", "run only those `tests` inside: TestVerifier/go1.27.4")
-	most     = flag.Duration("most", 25*time.Minute, "how long all tests under one kernel may take")
+	most     = flag.Duration("most", 40*time.Minute, "how long all tests under one kernel may take")
 	requests = flag.Int("requests", 0, "how many requests of each kind the end-to-end tests send; 0: their own number")
 )
 
@@ -71,7 +75,7 @@ func TestKernels(t *testing.T) {
 	suites := build(t)
 	for _, m := range machines() {
 		if testing.Short() && m.endToEnd {
-			m.tests, m.why = injection, "takes too long for make test: make test-kernel runs it"
+			m.tests, m.why = injection, tooLong
 		}
 		t.Run(m.String(), func(t *testing.T) {
 			t.Parallel()
@@ -86,7 +90,12 @@ func TestKernels(t *testing.T) {
 			}
 			for _, s := range suites {
 				if s.arch == m.arch && (m.endToEnd || !s.endToEnd) {
-					t.Run(s.name, func(t *testing.T) { s.run(ctx, t, k, m) })
+					t.Run(s.name, func(t *testing.T) {
+						if s.endToEnd && testing.Short() && !m.short {
+							t.Skip(tooLong)
+						}
+						s.run(ctx, t, k, m)
+					})
 				}
 			}
 		})
