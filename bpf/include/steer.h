@@ -76,11 +76,13 @@ struct steering {
 	__u64 call, ret, back; // the call, where it returns to, where the program sits behind that
 	struct go_string own; // what the target itself was about to write
 	__u64 results[5]; // of a call that was followed up by others
-	__u32 content, pad; // those are a buffer's content, which may move
+	__u32 content; // those are a buffer's content, which may move
+	__u32 blanked; // the tracestate was gone when its turn came
 	__u32 next, count; // pieces
 	__u32 length; // of the text
 	__u32 pos; // in the text
 	__u32 state_at, state_length; // before which piece the incoming request's tracestate goes
+	__u64 blank; // what stands for each byte of it, once its length is written, if it is there no more; 0: nothing need
 	__u32 id_at, id_end; // from which piece to which its trace ID may stand for them
 	__u64 pieces[STEER_PIECES];
 	__u8 text[STEER_TEXT];

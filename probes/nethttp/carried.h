@@ -104,11 +104,20 @@ __noinline __u64 carried_id(__u32 target, __u64 goroutine, __u64 writer, __u64 p
 static __always_inline bool next_piece(struct span_key *key, struct steering *s, struct go_string *piece)
 {
 	if (s->next == s->state_at && s->state_length) {
-		s->state_at = STEER_NOWHERE;
-		piece->ptr = carried_state(key->target, s->note.owner);
+		s->since = bpf_ktime_get_boot_ns();
+		piece->ptr = s->blanked ? 0 : carried_state(key->target, s->note.owner);
 		piece->len = s->state_length;
+		if (piece->ptr || !s->blank)
+			s->state_at = STEER_NOWHERE;
 		if (piece->ptr)
 			return true;
+		if (s->blank) { // commas: a list without members
+			s->blanked = 1;
+			s->state_length--;
+			piece->ptr = s->blank & PIECE_ADDR;
+			piece->len = 1;
+			return true;
+		}
 	}
 	if (s->next == s->id_at) {
 		s->id_at = STEER_NOWHERE;

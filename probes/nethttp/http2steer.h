@@ -63,6 +63,7 @@ __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
 		s->length = STATE_FIELD + width;
 		s->state_length = c->slot.trace_state_len;
 		s->state_at = s->count;
+		s->blank = pieces.byte[','] + bias;
 	}
 	__builtin_memcpy(text, name, FIELD_NAME);
 	format_traceparent(text + FIELD_NAME, &c->event.head);
