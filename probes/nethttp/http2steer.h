@@ -33,12 +33,14 @@ static __always_inline void note_stream(struct pt_regs *ctx)
 	bpf_map_update_elem(&steer_notes, &stream, &note, BPF_ANY);
 }
 
+static const __u8 field_name[FIELD_NAME + 1] = "\x00\x0btraceparent\x37";
+
 // compose_fields makes the text of the fields and finds its pieces: 1 if all are in the target's memory.
 __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
 {
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct steering *s = find_steering(&key);
-	const __u8 name[FIELD_NAME + 1] = "\x00\x0btraceparent\x37", state[STATE_FIELD + 1] = "\x00\x0atracestate";
+	const __u8 state[STATE_FIELD + 1] = "\x00\x0atracestate";
 	struct http_call *c = s ? owner_of(s, target) : NULL;
 
 	if (!c)
@@ -65,7 +67,7 @@ __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
 		s->state_at = s->count;
 		s->blank = pieces.byte[','] + bias;
 	}
-	__builtin_memcpy(text, name, FIELD_NAME);
+	__builtin_memcpy(text, field_name, FIELD_NAME);
 	format_traceparent(text + FIELD_NAME, &c->event.head);
 	s->length += FIELD_LENGTH;
 	add_parent(s, c, TEXT_FIELD_NAME, TEXT_FIELD_END, bias);
@@ -86,6 +88,16 @@ static __always_inline struct go_slice unread(__u64 buffer)
 	s.len -= off;
 	s.cap -= off;
 	return s;
+}
+
+// has_parent says whether the content ends by a traceparent as another agent adds it.
+static __always_inline bool has_parent(struct go_slice content)
+{
+	__u8 name[FIELD_NAME];
+
+	return content.len > FIELD_LENGTH &&
+	       !bpf_probe_read_user(name, FIELD_NAME, (void *)(content.ptr + content.len - FIELD_LENGTH)) &&
+	       !__builtin_memcmp(name, field_name, FIELD_NAME);
 }
 
 // encoded says whether the fields were encoded without an error: encodeHeaders (until Go 1.24) returns the buffer's content and an error,
@@ -140,6 +152,11 @@ static __always_inline void continue_fields(struct pt_regs *ctx, const volatile 
 		s->back = REG_IP(ctx);
 		s->ret = s->back - p->behind;
 		s->note.depth = depth_of(ctx);
+		if (has_parent(unread(s->note.writer[0]))) {
+			count_loss(LOSS_INJECT_WRITER);
+			stop_steering(&key);
+			return;
+		}
 		if (!encoded(ctx, s) || !may_call(ctx, s->ret, s->back) || !compose_fields(key.target, key.goroutine, bias) ||
 		    !may_begin(s, key.target)) {
 			stop_steering(&key);
