@@ -67,7 +67,7 @@ test-kernel: ## all tests under other kernels, in virtual machines; needs root
 	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)'
 	go test -json -count=1 -timeout 90m -parallel 2 $(SHORT) ./test/kernel | go run ./internal/testreport
 
-kernels: # the part of test-kernel that make test has time for: not the end-to-end tests
+kernels: # the part of test-kernel that make test has time for: of the end-to-end tests, those that this machine may not be able to run
 	@$(MAKE) test-kernel SHORT=-short
 
 # An hour in a virtual machine: bodies to 1 MB, headers to 60 KB, the garbage collector's own checks on, both ends compare.

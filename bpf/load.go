@@ -27,8 +27,9 @@ type Options struct {
 
 // Runtime holds what all programs share: the ring buffer and the counters.
 type Runtime struct {
-	opts   Options
-	shared sharedMaps
+	opts     Options
+	shared   sharedMaps
+	tailCall bool // the kernel takes the one that keeps it from giving programs private stacks
 }
 
 // Open creates the shared maps. The error says which right is missing if that is the cause.
@@ -42,7 +43,7 @@ func Open(opts Options) (*Runtime, error) {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("cannot raise the limit of locked memory: %w (grant CAP_SYS_RESOURCE)", err)
 	}
-	r := &Runtime{opts: opts}
+	r := &Runtime{opts: opts, tailCall: acceptsTailCall()}
 	r.resize(spec)
 	if err := spec.LoadAndAssign(&r.shared, nil); err != nil {
 		return nil, fmt.Errorf("cannot create BPF maps: %w (run as root, or grant CAP_BPF and CAP_PERFMON; `remora doctor` tells more)", err)
@@ -122,6 +123,9 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 		if err := setConstants(spec, values); err != nil {
 			return nil, err
 		}
+	}
+	if r.tailCall {
+		withoutPrivateStacks(spec)
 	}
 	if r.opts.UprobeMulti {
 		for _, p := range spec.Programs {

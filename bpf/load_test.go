@@ -142,6 +142,9 @@ func verify(t *testing.T, v variant, index int, p plan.Plan) map[string]uint32 {
 	defer r.Close()
 	programs := load(t, r, index, p)
 	defer programs.Close()
+	if private, err := programs.PrivateStacks(); err != nil || len(private) > 0 {
+		t.Errorf("with a private stack: %v, %v", private, err)
+	}
 	cost, err := programs.VerifiedInstructions()
 	if err != nil {
 		t.Fatal(err)

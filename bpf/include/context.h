@@ -39,10 +39,10 @@ static __always_inline __u64 dynamic_type(__u64 itab, __u64 bias)
 	return type ? type - bias : 0;
 }
 
-// to_parent goes from a context to the one that it was derived from; false if there is none that is known of.
-static __noinline bool to_parent(struct go_iface *c, __u64 bias)
+// to_parent goes from a context, whose type is given, to the one that it was derived from; false if there is none that is known of.
+static __noinline bool to_parent(struct go_iface *c, __u64 type)
 {
-	__u64 type = dynamic_type(c->type, bias), addr;
+	__u64 addr;
 
 	if (!type)
 		return false;
@@ -79,7 +79,7 @@ static __always_inline struct any_operation *find_by_context(__u32 target, struc
 			return o;
 		}
 		child = c.data;
-		if (!to_parent(&c, bias))
+		if (!to_parent(&c, dynamic_type(c.type, bias)))
 			return NULL;
 	}
 	return NULL;

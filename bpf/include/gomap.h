@@ -50,7 +50,7 @@ static __always_inline void start_walk(struct map_walk *w, __u64 map, const vola
 {
 	__u8 head[MAP_HEAD] __attribute__((aligned(8))) = {};
 
-	__builtin_memset(w, 0, sizeof(*w)); // another walk may have ended at the same table
+	__builtin_memset(w, 0, sizeof(*w)); // an earlier walk may have ended at the same table
 	if (!map || bpf_probe_read_user(head, sizeof(head), (void *)map))
 		return;
 	if (l->swiss) {

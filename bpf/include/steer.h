@@ -78,11 +78,11 @@ struct steering {
 	__u64 results[5]; // of a call that was followed up by others
 	__u32 content; // those are a buffer's content, which may move
 	__u32 blanked; // the tracestate was gone when its turn came
-	__u64 blank; // a piece: one comma; 0: nothing need be in a tracestate's place
 	__u32 next, count; // pieces
 	__u32 length; // of the text
 	__u32 pos; // in the text
 	__u32 state_at, state_length; // before which piece the incoming request's tracestate goes
+	__u64 blank; // what stands for each byte of it, once its length is written, if it is there no more; 0: nothing need
 	__u32 id_at, id_end; // from which piece to which its trace ID may stand for them
 	__u64 pieces[STEER_PIECES];
 	__u8 text[STEER_TEXT];

@@ -15,11 +15,13 @@
 volatile const __s64 buffer_buf, buffer_off;
 volatile const __u64 buffer_write_string;
 
+static const __u8 parent_name[FIELD_NAME + 1] = "\x00\x0btraceparent\x37";
+
 // put_fields makes the text of the fields and finds their pieces; of the tracestate, state bytes, only what stands before it. No
 // state: no field for it.
 static __always_inline void put_fields(struct steering *s, const struct span_head *head, __u32 state, __u64 bias)
 {
-	const __u8 name[FIELD_NAME + 1] = "\x00\x0btraceparent\x37", state_name[STATE_FIELD + 1] = "\x00\x0atracestate";
+	const __u8 state_name[STATE_FIELD + 1] = "\x00\x0atracestate";
 	__u8 *text = s->text;
 
 	if (state) {
@@ -43,7 +45,7 @@ static __always_inline void put_fields(struct steering *s, const struct span_hea
 		s->state_at = s->count;
 		s->blank = pieces.byte[','] + bias;
 	}
-	__builtin_memcpy(text, name, FIELD_NAME);
+	__builtin_memcpy(text, parent_name, FIELD_NAME);
 	format_traceparent(text + FIELD_NAME, head);
 	s->length += FIELD_LENGTH;
 	add_parent(s, head, TEXT_FIELD_NAME, TEXT_FIELD_END, bias);
@@ -60,4 +62,14 @@ static __always_inline struct go_slice unread(__u64 buffer)
 	s.len -= off;
 	s.cap -= off;
 	return s;
+}
+
+// has_parent says whether the content ends by a traceparent as another agent adds it.
+static __always_inline bool has_parent(struct go_slice content)
+{
+	__u8 name[FIELD_NAME];
+
+	return content.len > FIELD_LENGTH &&
+	       !bpf_probe_read_user(name, FIELD_NAME, (void *)(content.ptr + content.len - FIELD_LENGTH)) &&
+	       !__builtin_memcmp(name, parent_name, FIELD_NAME);
 }

@@ -1,6 +1,6 @@
 // Bench measures what tracing adds to a request of a server, to a call of a client and to a query, as docs/benchmarks.md describes: the program alone
 // on one CPU and saturated, the load on another; not instrumented, with probes that do nothing (the floor), and with the agent, in
-// turn, for several rounds; the medians of one run, of measurements that are each the fastest of several short ones.
+// turn, for several rounds. The fastest measurement of each counts: whatever disturbs only adds time.
 package main
 
 import (
@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +32,8 @@ const (
 	targetCPU = 1
 	warmUp    = 200 * time.Millisecond
 	trial     = 1500 * time.Millisecond // the agent's probes on trial leave in this time
-	repeats   = 4                       // short measurements, of which the fastest counts
+	repeats   = 6                       // short measurements of each in a round
+	pause     = 300 * time.Millisecond  // in which the agent exports what a short measurement left
 	saturated = 0.95                    // the share of its CPU that the target uses at least
 )
 
@@ -42,7 +42,7 @@ func main() {
 	flag.StringVar(&o.remora, "remora", "bin/remora", "the agent")
 	flag.IntVar(&o.rounds, "rounds", 15, "how often each of the three is measured")
 	flag.IntVar(&o.conns, "conns", 32, "connections")
-	flag.DurationVar(&o.slice, "slice", 200*time.Millisecond, "one short measurement; the fastest of several counts")
+	flag.DurationVar(&o.slice, "slice", 100*time.Millisecond, "one short measurement")
 	flag.StringVar(&o.only, "only", "", "measure only this `kind`: HTTP/1 server, HTTP/2 server, HTTP/1 client, gRPC server, gRPC client, SQL query")
 	flag.StringVar(&o.json, "json", "bin/bench.json", "file for the result")
 	flag.Parse()
@@ -104,7 +104,7 @@ func measureAll(o options, sc scenario, bin, endpoint string) (_ result, err err
 			return result{}, err
 		}
 	}
-	fmt.Fprintf(os.Stderr, "all measurements: alone %.3v, floor %.3v, traced %.3v\n", b.alone, b.floor, b.traced)
+	fmt.Fprintf(os.Stderr, "all measurements: alone %.1f, floor %.1f, traced %.1f\n", b.alone.perRequest, b.floor.perRequest, b.traced.perRequest)
 	return b.result(), nil
 }
 
@@ -121,10 +121,10 @@ func buildTarget() (string, error) {
 	return bin, nil
 }
 
-// series are the measurements of one kind.
+// series are the short measurements of one kind in which the target had its CPU for itself, in microseconds per request.
 type series struct {
-	perRequest []float64 // microseconds
-	busy       []float64 // share of its CPU that the target used
+	perRequest []float64
+	disturbed  int // those in which it had not, or the load did not saturate it
 }
 
 // bench collects the measurements.
@@ -141,43 +141,61 @@ type bench struct {
 }
 
 func (b *bench) round() error {
-	if err := b.measure(&b.alone, warmUp); err != nil {
+	if err := b.measure(&b.alone, warmUp, nil); err != nil {
 		return err
 	}
 	detach, err := attachFloor(b.load.target.PID, b.offsets)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(b.measure(&b.floor, warmUp), detach()); err != nil {
+	if err := errors.Join(b.measure(&b.floor, warmUp, nil), detach()); err != nil {
 		return err
 	}
 	return b.withAgent()
 }
 
-// measure adds one measurement to a series: the fastest of a few short ones, because all that disturbs only adds time.
-func (b *bench) measure(s *series, warm time.Duration) error {
+// measure adds a round's measurements to a series. The agent, if there is one, stands still during each: its work is not the target's,
+// and would slow the load that it shares a CPU with.
+func (b *bench) measure(s *series, warm time.Duration, agent *rig.Agent) error {
 	if _, _, err := b.load.run(warm); err != nil {
 		return err
 	}
-	fastest, busy := math.Inf(1), 0.0
 	for range repeats {
-		before, err := cpuTime(b.load.target.PID)
+		if agent != nil {
+			time.Sleep(pause)
+			if err := agent.Pause(); err != nil {
+				return err
+			}
+		}
+		err := b.measureOnce(s)
+		if agent != nil {
+			err = errors.Join(err, agent.Resume())
+		}
 		if err != nil {
 			return err
-		}
-		n, took, err := b.load.run(b.slice)
-		if err != nil {
-			return err
-		}
-		after, err := cpuTime(b.load.target.PID)
-		if err != nil {
-			return err
-		}
-		if t := float64(took.Nanoseconds()) / 1e3 / float64(n); t < fastest {
-			fastest, busy = t, float64(after-before)/float64(took)
 		}
 	}
-	s.perRequest, s.busy = append(s.perRequest, fastest), append(s.busy, busy)
+	return nil
+}
+
+func (b *bench) measureOnce(s *series) error {
+	before, err := cpuTime(b.load.target.PID)
+	if err != nil {
+		return err
+	}
+	n, took, err := b.load.run(b.slice)
+	if err != nil {
+		return err
+	}
+	after, err := cpuTime(b.load.target.PID)
+	if err != nil {
+		return err
+	}
+	if float64(after-before) < saturated*float64(took) {
+		s.disturbed++
+		return nil
+	}
+	s.perRequest = append(s.perRequest, float64(took.Nanoseconds())/1e3/float64(n))
 	return nil
 }
 
@@ -193,7 +211,7 @@ func (b *bench) withAgent() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := b.measure(&b.traced, trial); err != nil {
+	if err := b.measure(&b.traced, trial, agent); err != nil {
 		return err
 	}
 	time.Sleep(time.Second) // for the last batch

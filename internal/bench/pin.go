@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,21 +32,21 @@ func pinSelf(cpu int) error {
 
 // cpuTime is how long a process has run, by the kernel's account: good enough to see whether it was busy all the time.
 func cpuTime(pid int) (time.Duration, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
 		return 0, err
 	}
-	fields := strings.Fields(string(data)[strings.LastIndexByte(string(data), ')')+1:])
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat is short", pid)
-	}
-	ticks := 0
-	for _, f := range fields[11:13] { // utime and stime, proc_pid_stat(5)
-		n, err := strconv.Atoi(f)
+	var sum time.Duration
+	for _, file := range threads {
+		data, err := os.ReadFile(file)
 		if err != nil {
 			return 0, err
 		}
-		ticks += n
+		var ran int64 // nanoseconds: https://docs.kernel.org/scheduler/sched-stats.html
+		if _, err := fmt.Sscan(string(data), &ran); err != nil {
+			return 0, fmt.Errorf("read %s: %w", file, err)
+		}
+		sum += time.Duration(ran)
 	}
-	return time.Duration(ticks) * time.Second / 100, nil
+	return sum, nil
 }

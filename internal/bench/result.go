@@ -12,14 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// result is what a run found: medians, times in microseconds.
+const enough = 10 // measurements of each kind
+
+// result is what a run found, times in microseconds.
 type result struct {
 	Kind         string  `json:"kind"`
 	Date         string  `json:"date"`
 	Machine      string  `json:"machine"`
 	Go           string  `json:"go"`
-	Rounds       int     `json:"rounds"`
-	Disturbed    int     `json:"disturbed_rounds"` // left out: the target did not have its CPU for itself
+	Measurements int     `json:"measurements"` // of the kind that has fewest
+	Disturbed    int     `json:"disturbed"`    // left out, of all kinds: the target did not have its CPU for itself
 	AloneUS      float64 `json:"alone_us"`
 	FloorUS      float64 `json:"floor_us"`
 	Probes       int     `json:"floor_probes"`
@@ -34,40 +36,28 @@ type result struct {
 }
 
 func (b *bench) result() result {
-	alone, floor, traced := b.undisturbed()
 	r := result{
 		Kind: b.scenario.name,
-		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(), Rounds: len(alone), Disturbed: b.rounds - len(alone),
-		AloneUS: median(alone), FloorUS: median(floor), Probes: len(b.offsets), AgentUS: median(traced),
+		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(),
+		Measurements: min(len(b.alone.perRequest), len(b.floor.perRequest), len(b.traced.perRequest)),
+		Disturbed:    b.alone.disturbed + b.floor.disturbed + b.traced.disturbed,
+		AloneUS:      b.alone.fastest(), FloorUS: b.floor.fastest(), Probes: len(b.offsets), AgentUS: b.traced.fastest(),
 		SpanCPUUS: median(b.spanCPU), ResidentMB: median(b.resident) / 1e6,
 		Spans: b.spans, Drops: b.drops,
 	}
-	// Differences within a round: the speed of a virtual machine drifts from round to round by more than two traps.
-	r.FloorAddedUS, r.AgentAddedUS = median(differences(floor, alone)), median(differences(traced, alone))
+	r.FloorAddedUS, r.AgentAddedUS = r.FloorUS-r.AloneUS, r.AgentUS-r.AloneUS
 	if r.FloorAddedUS > 0 {
 		r.TimesFloor = r.AgentAddedUS / r.FloorAddedUS
 	}
 	return r
 }
 
-// undisturbed returns the measurements of the rounds in which the target had its CPU for itself in all three.
-func (b *bench) undisturbed() (alone, floor, traced []float64) {
-	for i := range b.rounds {
-		if min(b.alone.busy[i], b.floor.busy[i], b.traced.busy[i]) >= saturated {
-			alone = append(alone, b.alone.perRequest[i])
-			floor = append(floor, b.floor.perRequest[i])
-			traced = append(traced, b.traced.perRequest[i])
-		}
+// fastest returns 0 if there is no measurement.
+func (s series) fastest() float64 {
+	if len(s.perRequest) == 0 {
+		return 0
 	}
-	return alone, floor, traced
-}
-
-func differences(a, b []float64) []float64 {
-	d := make([]float64, len(a))
-	for i := range a {
-		d[i] = a[i] - b[i]
-	}
-	return d
+	return slices.Min(s.perRequest)
 }
 
 func median(list []float64) float64 {
@@ -97,14 +87,14 @@ func machine() string {
 
 func (r result) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s, %s, %s, medians of %d\n\n", r.Kind, r.Date, r.Machine, r.Go, r.Rounds)
+	fmt.Fprintf(&b, "%s: %s, %s, %s, the fastest of %d\n\n", r.Kind, r.Date, r.Machine, r.Go, r.Measurements)
 	fmt.Fprintf(&b, "| | µs each | added | × floor |\n|---|---|---|---|\n")
 	fmt.Fprintf(&b, "| not instrumented | %.1f | – | |\n", r.AloneUS)
 	fmt.Fprintf(&b, "| floor: %d probes that do nothing | %.1f | %.1f | 1.00 |\n", r.Probes, r.FloorUS, r.FloorAddedUS)
 	fmt.Fprintf(&b, "| remora | %.1f | %.1f | **%.2f** |\n\n", r.AgentUS, r.AgentAddedUS, r.TimesFloor)
 	fmt.Fprintf(&b, "The agent itself: %.1f µs of CPU per span including OTLP, %.0f MB resident; %.0f spans, %.0f drops.\n", r.SpanCPUUS, r.ResidentMB, r.Spans, r.Drops)
-	if r.Rounds < 3 {
-		fmt.Fprintf(&b, "\n**Not valid**: in %d of %d rounds something else ran on the target's CPU, or the load did not saturate it.\n", r.Disturbed, r.Rounds+r.Disturbed)
+	if r.Measurements < enough {
+		fmt.Fprintf(&b, "\n**Not valid**: too often (%d times) something else ran on the target's CPU, or the load did not saturate it.\n", r.Disturbed)
 	}
 	return b.String()
 }

@@ -18,17 +18,16 @@ func TestMedian(t *testing.T) {
 
 func TestResult(t *testing.T) {
 	b := bench{
-		options: options{rounds: 2},
-		alone:   series{[]float64{10, 50}, []float64{0.99, 0.5}},
-		floor:   series{[]float64{30, 40}, []float64{1, 1}},
-		traced:  series{[]float64{32, 90}, []float64{1, 1}},
+		alone:   series{[]float64{10, 50}, 0},
+		floor:   series{[]float64{40, 30}, 1},
+		traced:  series{[]float64{32}, 2},
 		spanCPU: []float64{5, 6}, resident: []float64{20e6, 20e6}, spans: 100,
 	}
 	r := b.result()
-	if r.Rounds != 1 || r.Disturbed != 1 || r.FloorAddedUS != 20 || r.AgentAddedUS != 22 || r.TimesFloor != 1.1 {
+	if r.Measurements != 1 || r.Disturbed != 3 || r.FloorAddedUS != 20 || r.AgentAddedUS != 22 || r.TimesFloor != 1.1 {
 		t.Errorf("got %+v", r)
 	}
 	if text := r.markdown(); !strings.Contains(text, "Not valid") {
-		t.Errorf("one good round is not enough:\n%s", text)
+		t.Errorf("one good measurement is not enough:\n%s", text)
 	}
 }

@@ -94,6 +94,12 @@ func StartAgent(remora string, pid int, out, log io.Writer, env ...string) (*Age
 // Metrics reads the agent's metrics.
 func (a *Agent) Metrics() (promtext.Page, error) { return promtext.Read(a.metrics) }
 
+// Pause makes the agent stand still until Resume. Its programs in the kernel do not.
+func (a *Agent) Pause() error { return a.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume lets the agent go on.
+func (a *Agent) Resume() error { return a.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Stop ends the agent as an operator does, and returns why it ended otherwise than with exit code 0.
 func (a *Agent) Stop() error {
 	a.cmd.Process.Signal(syscall.SIGTERM)

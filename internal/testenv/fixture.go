@@ -106,6 +106,7 @@ func (s BuildSpec) build(bin string) error {
 	cmd := exec.Command("go", append(append([]string{"build", "-o", tmp}, s.flags()...), cmp.Or(s.Package, "."))...)
 	cmd.Dir = s.Dir
 	cmd.Env = append(os.Environ(), s.env()...)
+	cmd.Env = append(cmd.Env, "GODEBUG=goindex=0") // Go 1.19's index of packages: import "": import of unknown directory
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build fixture %s with %s: %w\n%s", s.Dir, s, err, out)
 	}

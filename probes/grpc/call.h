@@ -90,29 +90,29 @@ static __always_inline void know_context(struct span_key *key, struct grpc_call 
 	own_context(key, &c->slot, context.data);
 }
 
-// find_value returns the address of a value that a context has under one of some keys, each of a type of its own, 0 if it has none
+// A value of a context, under one of some keys, each of a type of its own.
+struct context_value {
+	const volatile struct addr_set *keys;
+	__u64 data; // address of the value; 0: there is none
+};
+
+// find_values looks for two values in a context, or for one if both have the same keys
 // (https://github.com/golang/go/blob/go1.26.0/src/context/context.go).
-static __always_inline __u64 find_value(struct go_iface c, const volatile struct addr_set *keys, __u64 bias)
+static __always_inline void find_values(struct go_iface c, struct context_value *a, struct context_value *b, __u64 bias)
 {
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < MAX_VALUE_DEPTH; i++) {
-		if (in_set(&value_context_types, dynamic_type(c.type, bias)) && in_set(keys, read_u64(c.data + value_context_key) - bias))
-			return read_u64(c.data + value_context_val + sizeof(__u64));
-		if (!to_parent(&c, bias))
-			return 0;
+	for (int i = 0; i < MAX_VALUE_DEPTH && (!a->data || !b->data); i++) {
+		__u64 type = dynamic_type(c.type, bias);
+		if (in_set(&value_context_types, type)) {
+			__u64 key = read_u64(c.data + value_context_key) - bias;
+			if (!a->data && in_set(a->keys, key))
+				a->data = read_u64(c.data + value_context_val + sizeof(__u64));
+			if (!b->data && in_set(b->keys, key))
+				b->data = read_u64(c.data + value_context_val + sizeof(__u64));
+		}
+		if (!to_parent(&c, type))
+			return;
 	}
-	return 0;
-}
-
-// find_metadata looks for the metadata among the values of the call's context. Global: the verifier checks it once.
-__noinline int find_metadata(__u32 target, __u32 role, __u64 id)
-{
-	struct span_key key = { .target = target, .role = role, .goroutine = id };
-	struct grpc_call *c = find_call(&key);
-
-	if (c)
-		c->work.metadata = find_value(c->work.context, &metadata_keys, c->work.bias);
-	return c != NULL;
 }
 
 // read_addr keeps a net.Addr: the net package's of TCP and Unix sockets, and grpc's own that is a string.

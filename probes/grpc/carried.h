@@ -16,7 +16,9 @@ static __always_inline __u64 incoming_map(__u32 target, struct grpc_call *c)
 
 	if (o && o->operation.slot.begun == c->work.served_begun && o->operation.slot.header)
 		return read_u64(o->operation.slot.header);
-	return find_value(c->work.context, &incoming_keys, c->work.bias);
+	struct context_value metadata = { .keys = &incoming_keys };
+	find_values(c->work.context, &metadata, &metadata, c->work.bias);
+	return metadata.data;
 }
 
 // find_incoming looks for trace context there. What is found was then reachable for the garbage collector at this moment, and stays so until the

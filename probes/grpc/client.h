@@ -58,6 +58,20 @@ static __always_inline void read_request(struct grpc_call *c, __u64 stream)
 	c->event.target = append(t, read_string_header(conn + conn_target), TARGET_MAX);
 }
 
+// find_metadata looks for the metadata among the values of the call's context. Global: the verifier checks it once.
+__noinline int find_metadata(__u32 target, __u64 stream)
+{
+	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = stream };
+	struct context_value metadata = { .keys = &metadata_keys };
+	struct grpc_call *c = find_call(&key);
+
+	if (!c)
+		return 0;
+	find_values(c->work.context, &metadata, &metadata, c->work.bias);
+	c->work.metadata = metadata.data;
+	return 1;
+}
+
 // begin_call starts the call's span. 1: cs
 static __always_inline void begin_call(struct pt_regs *ctx, const volatile struct point *p)
 {
@@ -81,7 +95,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	}
 	read_request(c, stream);
 	know_context(&key, c, context);
-	find_metadata(key.target, key.role, key.goroutine);
+	find_metadata(key.target, key.goroutine);
 	bool child = find_carried(&key, c);
 	if (o && (!child || handed_on(&c->work.parent, o))) {
 		parent_of(o, &c->work.parent);

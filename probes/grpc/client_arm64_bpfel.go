@@ -174,13 +174,13 @@ type clientSteering struct {
 	Results     [5]uint64
 	Content     uint32
 	Blanked     uint32
-	Blank       uint64
 	Next        uint32
 	Count       uint32
 	Length      uint32
 	Pos         uint32
 	StateAt     uint32
 	StateLength uint32
+	Blank       uint64
 	IdAt        uint32
 	IdEnd       uint32
 	Pieces      [64]uint64

@@ -35,6 +35,7 @@ func Server() probes.Probe {
 			{Name: serverVarStreamMethod, Of: probes.Field{Type: stream, Path: "method"}},
 			{Name: serverVarServerStream, Of: probes.Field{Type: serverStream, Path: "Stream"}, Optional: true},
 			{Name: serverVarServerStreamCtx, Of: probes.Field{Type: serverStream, Path: "Stream.ctx"}, Optional: true},
+			{Name: serverVarOwnTransportTypes, Of: probes.Types{"*" + transport + ".http2Server"}, Optional: true},
 			{Name: serverVarServerWorkers, Of: probes.Field{Type: library + ".Server", Path: "opts.numServerWorkers"}, Optional: true},
 			{Name: serverVarConnectionErrorTypes, Of: probes.Types{transport + ".ConnectionError"}, Optional: true},
 		}...),

@@ -4,7 +4,7 @@
 
 #include "metadata.h"
 
-volatile const struct addr_set connection_error_types, peer_keys;
+volatile const struct addr_set connection_error_types, peer_keys, own_transport_types;
 volatile const __s64 peer_addr, server_workers, server_stream, server_stream_ctx, stream_ctx, stream_method;
 
 #define CODE_UNAVAILABLE 14
@@ -17,24 +17,32 @@ static __always_inline __u64 base_of(__u64 stream)
 	return server_stream_ctx == ABSENT ? read_u64(stream + server_stream) : stream + server_stream;
 }
 
-// read_peer keeps the address of the peer.Peer among the values of the call's context. Global: the verifier checks it once.
-__noinline int read_peer(__u32 target, __u64 goroutine)
+// read_context finds the metadata and the peer.Peer among the values of the call's context, and keeps the peer's address. Global: the
+// verifier checks it once.
+__noinline int read_context(__u32 target, __u64 goroutine)
 {
 	struct span_key key = { .target = target, .role = ROLE_SERVER, .goroutine = goroutine };
+	struct context_value metadata = { .keys = &metadata_keys }, peer = { .keys = &peer_keys };
 	struct grpc_call *c = find_call(&key);
-	__u64 peer = c ? find_value(c->work.context, &peer_keys, c->work.bias) : 0;
 
-	if (peer)
-		read_addr(c, read_iface(peer + peer_addr));
-	return peer != 0;
+	if (!c)
+		return 0;
+	find_values(c->work.context, &metadata, &peer, c->work.bias);
+	c->work.metadata = metadata.data;
+	if (peer.data)
+		read_addr(c, read_iface(peer.data + peer_addr));
+	return 1;
 }
 
-// begin_stream starts the span of the call that this goroutine serves; bias as in load_bias.
-static __always_inline void begin_stream(struct span_key *key, __u64 server, __u64 stream, __u64 bias)
+// begin_stream starts the span of the call that this goroutine serves. transport is the type word of the interface value; bias as in
+// load_bias.
+static __always_inline void begin_stream(struct span_key *key, __u64 server, __u64 transport, __u64 stream, __u64 bias)
 {
 	__u64 base = base_of(stream);
 	struct go_iface context = read_iface(base + stream_ctx);
-	struct any_operation *http = find_by_context(key->target, context, bias); // that (*Server).ServeHTTP is the handler of
+	struct any_operation *http = NULL; // that (*Server).ServeHTTP is the handler of
+	if (!in_set(&own_transport_types, dynamic_type(transport, bias)))
+		http = find_by_context(key->target, context, bias);
 	struct grpc_call *c = begin(key, bias);
 
 	if (!c)
@@ -44,9 +52,8 @@ static __always_inline void begin_stream(struct span_key *key, __u64 server, __u
 	c->work.stream = stream;
 	c->event.method = append(&c->event.text, read_string_header(base + stream_method), METHOD_MAX);
 	know_context(key, c, context);
-	find_metadata(key->target, key->role, key->goroutine);
+	read_context(key->target, key->goroutine);
 	read_metadata(key, c, c->work.metadata);
-	read_peer(key->target, key->goroutine);
 	bool parent = c->work.traceparents == 1 && read_parent(key->target, key->role, key->goroutine);
 	c->event.head.remote_parent = parent && !http;
 	if (!parent) // a tracestate is nothing without its traceparent

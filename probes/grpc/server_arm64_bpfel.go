@@ -207,6 +207,7 @@ const (
 	serverVarMayWriteRegisters        = "may_write_registers"
 	serverVarMetadataKeys             = "metadata_keys"
 	serverVarMetadataLayout           = "metadata_layout"
+	serverVarOwnTransportTypes        = "own_transport_types"
 	serverVarPeerAddr                 = "peer_addr"
 	serverVarPeerKeys                 = "peer_keys"
 	serverVarProbeIndex               = "probe_index"
@@ -311,6 +312,7 @@ type serverVariableSpecs struct {
 	MayWriteRegisters        *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	MetadataKeys             *ebpf.VariableSpec `ebpf:"metadata_keys"`
 	MetadataLayout           *ebpf.VariableSpec `ebpf:"metadata_layout"`
+	OwnTransportTypes        *ebpf.VariableSpec `ebpf:"own_transport_types"`
 	PeerAddr                 *ebpf.VariableSpec `ebpf:"peer_addr"`
 	PeerKeys                 *ebpf.VariableSpec `ebpf:"peer_keys"`
 	ProbeIndex               *ebpf.VariableSpec `ebpf:"probe_index"`
@@ -395,6 +397,7 @@ type serverVariables struct {
 	MayWriteRegisters        *ebpf.Variable `ebpf:"may_write_registers"`
 	MetadataKeys             *ebpf.Variable `ebpf:"metadata_keys"`
 	MetadataLayout           *ebpf.Variable `ebpf:"metadata_layout"`
+	OwnTransportTypes        *ebpf.Variable `ebpf:"own_transport_types"`
 	PeerAddr                 *ebpf.Variable `ebpf:"peer_addr"`
 	PeerKeys                 *ebpf.Variable `ebpf:"peer_keys"`
 	ProbeIndex               *ebpf.Variable `ebpf:"probe_index"`

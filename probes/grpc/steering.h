@@ -27,7 +27,7 @@ __noinline int note_request(__u32 target, __u64 goroutine, __u64 addr, __u64 bia
 	struct steer_note note = { .owner = c->work.id, .header = c->slot.context };
 	note.writer[0] = read_u64(read_u64(r.transport + transport_loopy) + loopy_buffer);
 	struct go_slice encoded = unread(note.writer[0]);
-	if (!encoded.ptr || !encoded.len || encoded.len > encoded.cap)
+	if (!encoded.ptr || !encoded.len || encoded.len > encoded.cap || has_parent(encoded))
 		count_loss(LOSS_INJECT_WRITER);
 	else
 		bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
@@ -106,14 +106,9 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 	struct steering *s = find_steering(&key);
 	const volatile struct point *failed = &steer_request_failed_points.at[0];
 	__u64 bias = load_bias(ctx, p), depth = depth_of(ctx);
-	struct steer_note none = {};
 
-	if ((REG_IP(ctx) ^ p->addr) & 0xfff) { // another agent's program came first, and steers
-		s = new_steering(&key, &none);
-		if (s)
-			pass_by(s);
+	if ((REG_IP(ctx) ^ p->addr) & 0xfff) // another agent's program came first
 		return;
-	}
 	if (s && s->rerun) {
 		stop_steering(&key);
 		return;

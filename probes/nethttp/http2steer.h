@@ -96,6 +96,11 @@ static __always_inline void continue_fields(struct pt_regs *ctx, const volatile 
 		s->back = REG_IP(ctx);
 		s->ret = s->back - p->behind;
 		s->note.depth = depth_of(ctx);
+		if (has_parent(unread(s->note.writer[0]))) {
+			count_loss(LOSS_INJECT_WRITER);
+			stop_steering(&key);
+			return;
+		}
 		if (!encoded(ctx, s) || !may_call(ctx, s->ret, s->back) || !compose_fields(key.target, key.goroutine, bias) ||
 		    !may_begin(s, key.target)) {
 			stop_steering(&key);

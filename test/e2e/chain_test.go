@@ -32,7 +32,18 @@ func TestChain(t *testing.T) {
 			if lost := agent.Metric(t, "remora_spans_dropped_total"); lost != 0 {
 				t.Errorf("%v spans are lost", lost)
 			}
+			noneWithout(t, agent)
 		})
+	}
+}
+
+// noneWithout fails when the agent counts calls that went without trace context.
+func noneWithout(t *testing.T, agent *testenv.Agent) {
+	t.Helper()
+	for _, reason := range []string{"no_room", "shared_header", "unknown_writer", "memory_unwritable"} {
+		if n := agent.Metric(t, "remora_propagation_failed_total", "reason="+reason); n != 0 {
+			t.Errorf("%v calls went without trace context: %s", n, reason)
+		}
 	}
 }
 
@@ -105,7 +116,7 @@ func checkChains(t *testing.T, spans []testenv.Span) int {
 	}
 	wrong := 0
 	for _, trace := range traces {
-		if err := checkChain(trace); err != nil {
+		if err := checkChain(trace, len(chain)); err != nil {
 			if wrong++; wrong <= 3 {
 				t.Error(err)
 			}
@@ -117,7 +128,11 @@ func checkChains(t *testing.T, spans []testenv.Span) int {
 	return len(traces)
 }
 
-func checkChain(trace []testenv.Span) error {
+// chain are the kinds of a call's spans, each the child of the one before.
+var chain = []string{"SERVER", "CLIENT", "SERVER", "CLIENT", "SERVER"}
+
+// checkChain fails unless a trace is the first n spans of a chain.
+func checkChain(trace []testenv.Span, n int) error {
 	children := map[string]testenv.Span{}
 	for _, s := range trace {
 		if _, twice := children[string(s.ParentSpanId)]; twice {
@@ -126,14 +141,14 @@ func checkChain(trace []testenv.Span) error {
 		children[string(s.ParentSpanId)] = s
 	}
 	parent := ""
-	for i, kind := range []string{"SERVER", "CLIENT", "SERVER", "CLIENT", "SERVER"} {
+	for i, kind := range chain[:min(n, len(chain))] {
 		s, ok := children[parent]
 		if !ok || s.Kind.String() != "SPAN_KIND_"+kind {
 			return fmt.Errorf("trace %x of %d spans: span %d is %v (there: %t), want %s", trace[0].TraceId, len(trace), i+1, s.Span.GetKind(), ok, kind)
 		}
 		parent = string(s.SpanId)
 	}
-	if len(trace) != 5 {
+	if len(trace) != n || n > len(chain) {
 		return fmt.Errorf("trace %x has %d spans", trace[0].TraceId, len(trace))
 	}
 	return nil

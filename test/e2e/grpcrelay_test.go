@@ -141,7 +141,8 @@ func TestGRPCRelay(t *testing.T) {
 	}
 }
 
-// TestGRPCInjectRelay is TestGRPCRelay with trace context on the wire: each call is one trace of five spans.
+// TestGRPCInjectRelay is TestGRPCRelay with trace context on the wire: each call is one trace of five spans. A request whose frame a full write
+// buffer has cut cannot be written to (docs/probes/grpc.md): it is counted, and begins a trace of its own; of these there are few.
 func TestGRPCInjectRelay(t *testing.T) {
 	testenv.RequireInjection(t)
 	for _, b := range relayBuilds() {
@@ -152,8 +153,12 @@ func TestGRPCInjectRelay(t *testing.T) {
 					t.Error(err)
 				}
 				spans := r.sink.Wait(t, 5**streams, 60*time.Second)
-				if n := checkChains(t, spans); n != *streams {
-					t.Errorf("%d traces, want %d", n, *streams)
+				cut := int(r.agent.Metric(t, "remora_propagation_failed_total", "reason=no_room"))
+				if cut > *streams/50 {
+					t.Errorf("%d of %d calls went without trace context", cut, 2**streams)
+				}
+				if n := checkParts(t, spans); n != *streams+cut {
+					t.Errorf("%d traces, want %d and %d for calls without trace context", n, *streams, cut)
 				}
 				for id, trace := range byTrace(spans) {
 					codes := map[string]bool{}
@@ -164,13 +169,25 @@ func TestGRPCInjectRelay(t *testing.T) {
 						t.Errorf("trace %x has the codes %v", id, codes)
 					}
 				}
-				if n := r.agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
-					t.Errorf("%v calls went without trace context", n)
+				if n := r.agent.Metric(t, "remora_propagation_failed_total"); int(n) != cut {
+					t.Errorf("%v calls went without trace context, %d of them for lack of room", n, cut)
 				}
 				checkRelayEnd(t, r, spans)
 			})
 		}
 	}
+}
+
+// checkParts returns how many traces there are; each must be a chain of at most five spans, servers and clients in turn.
+func checkParts(t *testing.T, spans []testenv.Span) int {
+	t.Helper()
+	traces := byTrace(spans)
+	for _, trace := range traces {
+		if err := checkChain(trace, len(trace)); err != nil {
+			t.Error(err)
+		}
+	}
+	return len(traces)
 }
 
 func byTrace(spans []testenv.Span) map[string][]testenv.Span {

@@ -23,6 +23,8 @@ type machine struct {
 	cmdline      string // added to the kernel's command line
 	endToEnd     bool   // test/e2e too, not only test/kernel/inside
 	tests        string // only these of test/e2e; "" for all
+	why          string // there are only these
+	short        bool   // in make test too, of the end-to-end tests those of trace context
 }
 
 func (m machine) String() string {
@@ -33,21 +35,27 @@ func (m machine) String() string {
 	return name
 }
 
-// injection are the tests of trace context in requests, which these kernels steer.
-const injection = "^Test(GRPC)?(Inject|Chain|Steer)"
+// injection are the tests of trace context in requests, which need a kernel that this machine may not have.
+const injection = "^Test(Inject|Chain|Steer|GRPCInject)"
+
+// steers says why a kernel runs these tests only.
+const steers = "differs from the other kernels in how trace context comes into requests"
+
+// tooLong says why make test leaves something out.
+const tooLong = "takes too long for make test: make test-kernel runs it"
 
 // machines begins with those that take longest: two run at a time.
 func machines() []machine {
 	return []machine{
 		{series: "7.2", arch: "amd64", endToEnd: true},
-		{series: "7.2", arch: "amd64", cmdline: "lockdown=integrity", endToEnd: true, tests: injection},
-		{series: "5.10", arch: "amd64", endToEnd: true},
-		{series: "6.1", arch: "amd64", endToEnd: true},
+		{series: "7.2", arch: "amd64", cmdline: "lockdown=integrity", endToEnd: true, tests: injection, why: steers, short: true},
+		{series: "5.10", arch: "amd64", endToEnd: true, short: true},
+		{series: "6.1", arch: "amd64", endToEnd: true, short: true},
 		{series: "6.12", arch: "arm64"},
 		{series: "6.12", arch: "amd64"},
 		{series: "6.12", arch: "amd64", cmdline: "lockdown=integrity"},
 		{series: "6.18", arch: "amd64"},
-		{series: "7.0", arch: "amd64", endToEnd: true, tests: injection},
+		{series: "7.0", arch: "amd64", endToEnd: true, tests: injection, why: steers},
 	}
 }
 
@@ -57,7 +65,7 @@ const patience = 10
 
 var (
 	only     = flag.String("inside", "", "run only those `tests` inside: TestVerifier/go1.27.4")
-	most     = flag.Duration("most", 25*time.Minute, "how long all tests under one kernel may take")
+	most     = flag.Duration("most", 40*time.Minute, "how long all tests under one kernel may take")
 	requests = flag.Int("requests", 0, "how many requests of each kind the end-to-end tests send; 0: their own number")
 )
 
@@ -66,7 +74,9 @@ func TestKernels(t *testing.T) {
 	testenv.RequireRoot(t)
 	suites := build(t)
 	for _, m := range machines() {
-		m.endToEnd = m.endToEnd && !testing.Short()
+		if testing.Short() && m.endToEnd {
+			m.tests, m.why = injection, tooLong
+		}
 		t.Run(m.String(), func(t *testing.T) {
 			t.Parallel()
 			if err := vm.Available(m.arch); err != nil {
@@ -80,7 +90,12 @@ func TestKernels(t *testing.T) {
 			}
 			for _, s := range suites {
 				if s.arch == m.arch && (m.endToEnd || !s.endToEnd) {
-					t.Run(s.name, func(t *testing.T) { s.run(ctx, t, k, m) })
+					t.Run(s.name, func(t *testing.T) {
+						if s.endToEnd && testing.Short() && !m.short {
+							t.Skip(tooLong)
+						}
+						s.run(ctx, t, k, m)
+					})
 				}
 			}
 		})
@@ -91,6 +106,9 @@ func TestKernels(t *testing.T) {
 func (s suite) run(ctx context.Context, t *testing.T, k vm.Kernel, m machine) {
 	for _, l := range s.leftOut(m) {
 		t.Run(l.tests, func(t *testing.T) { t.Skip(l.reason) })
+	}
+	if s.endToEnd && m.tests != "" {
+		t.Run("all but "+m.tests, func(t *testing.T) { t.Skip(m.why) })
 	}
 	builds := t.TempDir()
 	testenv.ServeBuilds(t, builds)

@@ -71,6 +71,9 @@ func loadAll(t *testing.T, k bpf.Kernel, runtime *bpf.Runtime, path string) {
 		for _, name := range slices.Sorted(maps.Keys(counts)) {
 			t.Logf("verifier: %s %s %d instructions", probe.Name, name, counts[name])
 		}
+		if private, err := programs.PrivateStacks(); err != nil || len(private) > 0 {
+			t.Errorf("%s: with a private stack: %v, %v", probe.Name, private, err)
+		}
 		programs.Close()
 	}
 }
