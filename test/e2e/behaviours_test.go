@@ -17,7 +17,7 @@ type behaviour struct {
 	since    int    // first Go 1.N in which it exists
 	listener string // of the fixture; "plain" if empty
 	raw      string // sent as it is; the last request ends the connection
-	hangup   bool   // the client leaves without reading
+	hangup   bool   // the client leaves when the answer has begun
 	spans    int    // one if zero; -1: none
 }
 
@@ -259,13 +259,17 @@ func (b behaviour) send(target *testenv.Target) (testenv.Window, error) {
 	if _, err := io.WriteString(conn, b.raw); err != nil {
 		return w, fmt.Errorf("send: %w", err)
 	}
+	settle := 10 * time.Millisecond
 	if b.hangup {
-		time.Sleep(testenv.Patient(20 * time.Millisecond)) // leave only when the handler runs
+		settle = 100 * time.Millisecond
+		if _, err := conn.Read(make([]byte, 1)); err != nil { // leave only when the handler runs
+			return w, fmt.Errorf("read the answer's beginning: %w", err)
+		}
 	} else if _, err := io.Copy(io.Discard, conn); err != nil && !strings.Contains(err.Error(), "reset") {
 		return w, fmt.Errorf("read the answer: %w", err)
 	}
 	conn.Close()
-	time.Sleep(testenv.Patient(10 * time.Millisecond)) // a handler may end behind its answer
+	time.Sleep(testenv.Patient(settle)) // a handler may end behind its answer
 	w.To = time.Now()
 	time.Sleep(testenv.Patient(10 * time.Millisecond)) // well apart from the next one
 	return w, nil

@@ -93,9 +93,9 @@ func (r rpc) do(conn *grpc.ClientConn) (reply, error) {
 	defer cancel()
 	switch r.leave {
 	case resets:
-		time.AfterFunc(testenv.Patient(50*time.Millisecond), cancel)
+		time.AfterFunc(testenv.Patient(200*time.Millisecond), cancel)
 	case disconnects:
-		time.AfterFunc(testenv.Patient(50*time.Millisecond), func() { conn.Close() })
+		time.AfterFunc(testenv.Patient(200*time.Millisecond), func() { conn.Close() })
 	}
 	var got reply
 	ctx = metadata.AppendToOutgoingContext(ctx, r.metadata...)

@@ -181,10 +181,20 @@ func (b streamBehaviour) send(l http2Listener, addr string) (testenv.Window, err
 	}
 	group.Wait()
 	client.close()
-	time.Sleep(testenv.Patient(10 * time.Millisecond)) // a handler may end behind its answer
+	time.Sleep(testenv.Patient(b.settle())) // a handler may end behind its answer
 	w.To = time.Now()
 	time.Sleep(testenv.Patient(10 * time.Millisecond)) // well apart from the next one
 	return w, errors.Join(errs...)
+}
+
+// settle returns how long a handler may go on when its client is done: one that its client has left behind first has to hear of it.
+func (b streamBehaviour) settle() time.Duration {
+	for _, r := range b.requests {
+		if r.leave != stays {
+			return 100 * time.Millisecond
+		}
+	}
+	return 10 * time.Millisecond
 }
 
 // http2Client speaks nothing but HTTP/2, on one connection, which stands before the first request: what comes after it depends on
@@ -235,13 +245,17 @@ func (c *http2Client) do(r streamRequest) error {
 	if err != nil {
 		return err
 	}
-	switch r.leave {
-	case resets:
-		time.AfterFunc(testenv.Patient(30*time.Millisecond), cancel)
-	case disconnects:
-		time.AfterFunc(testenv.Patient(30*time.Millisecond), func() { c.socket.Close() })
-	}
-	err = c.answer(req, r.begun)
+	err = c.answer(req, func() {
+		if r.begun != nil {
+			r.begun()
+		}
+		switch r.leave {
+		case resets:
+			cancel()
+		case disconnects:
+			c.socket.Close()
+		}
+	})
 	if (err != nil) != (r.broken || r.leave != stays) {
 		return fmt.Errorf("%s %s: got error %w, want one: %v", req.Method, r.path, err, r.broken)
 	}
@@ -250,9 +264,7 @@ func (c *http2Client) do(r streamRequest) error {
 
 func (c *http2Client) answer(req *http.Request, begun func()) error {
 	resp, err := c.conn.RoundTrip(req)
-	if begun != nil {
-		begun()
-	}
+	begun()
 	if err != nil {
 		return err
 	}

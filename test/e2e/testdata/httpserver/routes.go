@@ -28,7 +28,10 @@ func routes() *http.ServeMux {
 	})
 	mux.HandleFunc("/twice", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(202); w.WriteHeader(500) })
 	mux.HandleFunc("/hints", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(103); io.WriteString(w, "ok") })
-	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush() // the caller knows that the request is served
+		<-r.Context().Done()
+	})
 	mux.HandleFunc("/sleep", func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush() // the caller knows that the request is served
 		time.Sleep(50 * time.Millisecond)
