@@ -56,8 +56,9 @@ static __always_inline struct grpc_call *owner_of(struct steering *s, __u32 targ
 	return c && c->slot.context == s->note.header ? c : NULL;
 }
 
-// compose_fields makes the text of the fields and finds its pieces: 1 if all are in the target's memory. Global, for a stack of its own.
-__noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
+// compose_fields makes the text of the fields, with a tracestate or without, and finds its pieces: 1 if all are in the target's memory. Global, for
+// a stack of its own; a search for the tracestate from here would take more stack than there is.
+__noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias, int state)
 {
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct steering *s = find_steering(&key);
@@ -65,7 +66,7 @@ __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
 
 	if (!c)
 		return 0;
-	put_fields(s, &c->event.head, carried_state(target, s->note.owner) ? c->slot.trace_state_len : 0, bias);
+	put_fields(s, &c->event.head, state ? c->slot.trace_state_len : 0, bias);
 	if (all_hold(&key, s))
 		return 1;
 	count_loss(LOSS_INJECT_FAULT);
@@ -129,7 +130,7 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 	s->ret = s->back - failed->behind;
 	if (!may_call(ctx, s->ret, s->back))
 		count_loss(LOSS_INJECT_WRITER); // the goroutine was preempted since
-	else if (compose_fields(key.target, key.goroutine, bias) && may_begin(s, key.target)) {
+	else if (compose_fields(key.target, key.goroutine, bias, carried_state(key.target, s->note.owner) != 0) && may_begin(s, key.target)) {
 		go_on(ctx, &key, s, bias);
 		return;
 	}
