@@ -70,6 +70,9 @@ func (p *programs) load(index uint32, plan plan.Plan) loaded {
 	}
 	l.plan.Choose(p.inject)
 	l.bpf, l.err = p.runtime.Load(spec, index, l.plan.Constants, l.plan.Without())
+	if l.err != nil && l.plan.RefuseInjection(l.err) { // rather spans without trace context in requests than none
+		l.bpf, l.err = p.runtime.Load(spec, index, l.plan.Constants, l.plan.Without())
+	}
 	for _, program := range l.plan.Programs {
 		if l.err == nil && program.Err == nil && program.Trial != nil {
 			l.trials = append(l.trials, newTrial(program, l.bpf))

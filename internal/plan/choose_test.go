@@ -89,3 +89,25 @@ func TestSteeringPlan(t *testing.T) {
 		})
 	}
 }
+
+// TestRefuseInjection: what injects is left out for the reason, and what could not be placed keeps its own.
+func TestRefuseInjection(t *testing.T) {
+	missing, refused := errors.New("missing"), errors.New("refused")
+	p := Plan{Programs: []Program{
+		{Program: probes.Program{Name: "call"}},
+		{Program: probes.Program{Name: "steer", Injects: true, Steers: true}},
+		{Program: probes.Program{Name: "unplaced", Injects: true}, Err: missing},
+	}}
+	if !p.RefuseInjection(refused) {
+		t.Error("there was a program to refuse")
+	}
+	if p.RefuseInjection(refused) {
+		t.Error("there was none left")
+	}
+	if diff := cmp.Diff([]string{"steer", "unplaced"}, p.Without()); diff != "" {
+		t.Error(diff)
+	}
+	if p.Programs[1].Err != refused || p.Programs[2].Err != missing {
+		t.Errorf("the reasons are %v and %v", p.Programs[1].Err, p.Programs[2].Err)
+	}
+}

@@ -83,6 +83,18 @@ func (p *Plan) Choose(by bpf.Mechanisms) {
 	})
 }
 
+// RefuseInjection leaves out the programs that inject trace context, for the reason given. It says whether there were any.
+func (p *Plan) RefuseInjection(reason error) bool {
+	any := false
+	for i := range p.Programs {
+		if program := &p.Programs[i]; program.Injects && program.Err == nil {
+			program.Err = reason
+			any = true
+		}
+	}
+	return any
+}
+
 // Make plans a probe for a binary.
 func Make(b *process.Binary, probe probes.Probe) Plan { return All(b, []probes.Probe{probe})[0] }
 

@@ -17,12 +17,20 @@ import (
 func TestVerifier(t *testing.T) {
 	testenv.RequireRoot(t)
 	k := bpf.Probe()
+	has, _, err := k.Mechanisms("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
 	runtime, err := bpf.Open(bpf.Options{
-		RingBytes:    1 << 16,
-		InFlight:     100,
-		UprobeMulti:  k.UprobeMulti() == nil,
-		AttachCookie: k.AttachCookie() == nil,
-		Verified:     true,
+		RingBytes:      1 << 16,
+		InFlight:       100,
+		UprobeMulti:    k.UprobeMulti() == nil,
+		AttachCookie:   k.AttachCookie() == nil,
+		Inject:         has.Any(),
+		Steer:          has.Steer,
+		RegisterWrites: k.RegisterWrites() == nil,
+		Sampling:       bpf.Sampling{Root: bpf.SamplerRatio, Threshold: 1 << 62, ParentBased: 1},
+		Verified:       true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -31,13 +39,13 @@ func TestVerifier(t *testing.T) {
 	for _, version := range goVersions() {
 		t.Run("go"+version, func(t *testing.T) {
 			spec := testenv.BuildSpec{Dir: "../../matrix/testdata/libraries", Go: version, Stripped: true}
-			loadAll(t, k, runtime, testenv.Build(t, spec))
+			loadAll(t, has, runtime, testenv.Build(t, spec))
 		})
 	}
 }
 
 // loadAll loads the probes of a program that has all libraries; what only comes with newer versions of them may be missing.
-func loadAll(t *testing.T, k bpf.Kernel, runtime *bpf.Runtime, path string) {
+func loadAll(t *testing.T, has bpf.Mechanisms, runtime *bpf.Runtime, path string) {
 	binary, err := process.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -52,10 +60,6 @@ func loadAll(t *testing.T, k bpf.Kernel, runtime *bpf.Runtime, path string) {
 		if p.Err != nil {
 			t.Errorf("%s: %v", probe.Name, p.Err)
 			continue
-		}
-		has, _, err := k.Mechanisms("auto")
-		if err != nil {
-			t.Fatal(err)
 		}
 		p.Choose(has)
 		spec, err := probe.Spec()
