@@ -16,7 +16,7 @@ import (
 // TestInjectBesideSDK: a program that traces itself with otelhttp sends its own traceparent and no second one, and the CLIENT span is a child of what it
 // says.
 func TestInjectBesideSDK(t *testing.T) {
-	testenv.RequireUserWrites(t)
+	testenv.RequireInjection(t)
 	testBesideSDK(t)
 }
 
