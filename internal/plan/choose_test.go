@@ -107,7 +107,7 @@ func TestRefuseInjection(t *testing.T) {
 	if diff := cmp.Diff([]string{"steer", "unplaced"}, p.Without()); diff != "" {
 		t.Error(diff)
 	}
-	if p.Programs[1].Err != refused || p.Programs[2].Err != missing {
+	if !errors.Is(p.Programs[1].Err, refused) || !errors.Is(p.Programs[2].Err, missing) {
 		t.Errorf("the reasons are %v and %v", p.Programs[1].Err, p.Programs[2].Err)
 	}
 }
