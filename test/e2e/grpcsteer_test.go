@@ -3,7 +3,6 @@ package e2e
 import (
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/remora-agent/remora/internal/testenv"
 )
@@ -36,29 +35,7 @@ func TestGRPCSteerAttachDetach(t *testing.T) {
 		t.Run(b.spec.String(), func(t *testing.T) {
 			target, options := steered(t, b.spec)
 			upstream := testenv.StartTarget(t, testenv.Build(t, b.spec), nil)
-			end := make(chan struct{})
-			var group sync.WaitGroup
-			group.Go(func() {
-				for {
-					select {
-					case <-end:
-						return
-					default:
-						callAll(t, target, upstream, 20, 0)
-					}
-				}
-			})
-			for range *rounds {
-				agent := testenv.StartAgent(t, options)
-				agent.WaitTraced(t, target.PID)
-				time.Sleep(200 * time.Millisecond)
-				agent.Stop(t)
-			}
-			close(end)
-			group.Wait()
-			if target.Exited() {
-				t.Errorf("target is gone:\n%s", target.Output())
-			}
+			comeAndGo(t, target, options, func() { callAll(t, target, upstream, 5, 0) })
 		})
 	}
 }

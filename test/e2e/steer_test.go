@@ -68,30 +68,37 @@ func TestSteerAttachDetach(t *testing.T) {
 	for _, spec := range injectBuilds("testdata/xnet") {
 		t.Run(spec.String(), func(t *testing.T) {
 			target, options := steered(t, spec)
-			end := make(chan struct{})
-			var group sync.WaitGroup
-			group.Go(func() {
-				for {
-					select {
-					case <-end:
-						return
-					default:
-						sendAll(t, target, 20)
-					}
-				}
-			})
-			for range *rounds {
-				agent := testenv.StartAgent(t, options)
-				agent.WaitTraced(t, target.PID)
-				time.Sleep(200 * time.Millisecond)
-				agent.Stop(t)
-			}
-			close(end)
-			group.Wait()
-			if target.Exited() {
-				t.Errorf("target is gone:\n%s", target.Output())
-			}
+			comeAndGo(t, target, options, func() { sendAll(t, target, 20) })
 		})
+	}
+}
+
+// comeAndGo lets agents come and go while the target is under load. It pauses between two runs of load, or no agent would ever be ready on one CPU.
+func comeAndGo(t *testing.T, target *testenv.Target, options testenv.AgentOptions, load func()) {
+	t.Helper()
+	end := make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			load()
+			select {
+			case <-end:
+				return
+			case <-time.After(testenv.Patient(20 * time.Millisecond)):
+			}
+		}
+	})
+	stop := sync.OnceFunc(func() { close(end); group.Wait() })
+	defer stop() // also if an agent fails
+	for range *rounds {
+		agent := testenv.StartAgent(t, options)
+		agent.WaitTraced(t, target.PID)
+		time.Sleep(testenv.Patient(200 * time.Millisecond))
+		agent.Stop(t)
+	}
+	stop()
+	if target.Exited() {
+		t.Errorf("target is gone:\n%s", target.Output())
 	}
 }
 
