@@ -36,7 +36,7 @@ func (m machine) String() string {
 }
 
 // injection are the tests of trace context in requests, which need a kernel that this machine may not have.
-const injection = "^Test(Inject|Chain|Steer|GRPCInject)"
+const injection = "^Test(GRPC)?(Inject|Chain|Steer)"
 
 // steers says why a kernel runs these tests only.
 const steers = "differs from the other kernels in how trace context comes into requests"

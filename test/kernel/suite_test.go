@@ -76,6 +76,9 @@ func (s suite) leftOut(m machine) []omission {
 		if m.series == "5.10" {
 			list = append(list, omission{`^TestGRPCInjectDamagesNothing$`, "the writes are the same under each kernel: runs under 6.1, and where requests are steered"})
 		}
+		if testing.Short() {
+			list = append(list, omission{`^TestGRPCSteer(Storm|AttachDetach)$`, tooLong})
+		}
 		return list
 	case m.endToEnd && m.tests == "":
 		return []omission{{`^TestEveryRequestIsASpan$`, "test/e2e does it here with more requests"}}
