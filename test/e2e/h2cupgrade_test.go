@@ -26,7 +26,7 @@ func TestH2CUpgrade(t *testing.T) {
 			if err := upgrade(addr); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(testenv.Patient(10 * time.Millisecond)) // the connection's goroutine ends behind the connection
+			sink.Wait(t, 2, 10*time.Second) // the connection's goroutine ends behind the connection
 			w.To = time.Now()
 			name := "upgrade"
 			if minorOf(spec.Go) >= 22 && i > 0 {
