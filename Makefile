@@ -62,10 +62,10 @@ soak: build ## a relay of gRPC under load for SOAKTIME: spans, memory, maps; nee
 grpc: build ## the tests of gRPC with all its versions, not with six; needs root
 	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m -run GRPC ./test/e2e -grpc-all | go run ./internal/testreport
 
-# Two at a time, one for each of two cores. What is not there is a skip, which says why.
+# What is not there is a skip, which says why.
 test-kernel: ## all tests under other kernels, in virtual machines; needs root
 	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)'
-	go test -json -count=1 -timeout 90m -parallel 2 $(SHORT) ./test/kernel | go run ./internal/testreport
+	go test -json -count=1 -timeout 3h $(SHORT) ./test/kernel | go run ./internal/testreport
 
 kernels: # the part of test-kernel that make test has time for: of the end-to-end tests, those that this machine may not be able to run
 	@$(MAKE) test-kernel SHORT=-short

@@ -8,8 +8,10 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,13 +46,13 @@ const steers = "differs from the other kernels in how trace context comes into r
 // tooLong says why make test leaves something out.
 const tooLong = "takes too long for make test: make test-kernel runs it"
 
-// machines begins with those that take longest: two run at a time.
+// machines begins with those that take longest: they run in this order, as many at a time as there are CPUs.
 func machines() []machine {
 	return []machine{
-		{series: "7.2", arch: "amd64", endToEnd: true},
 		{series: "7.2", arch: "amd64", cmdline: "lockdown=integrity", endToEnd: true, tests: injection, why: steers, short: true},
-		{series: "5.10", arch: "amd64", endToEnd: true, short: true},
 		{series: "6.1", arch: "amd64", endToEnd: true, short: true},
+		{series: "7.2", arch: "amd64", endToEnd: true},
+		{series: "5.10", arch: "amd64", endToEnd: true, short: true},
 		{series: "6.12", arch: "arm64"},
 		{series: "6.12", arch: "amd64"},
 		{series: "6.12", arch: "amd64", cmdline: "lockdown=integrity"},
@@ -65,7 +67,7 @@ const patience = 10
 
 var (
 	only     = flag.String("inside", "", "run only those `tests` inside: TestVerifier/go1.27.4")
-	most     = flag.Duration("most", 40*time.Minute, "how long all tests under one kernel may take")
+	most     = flag.Duration("most", time.Hour, "how long all tests under one kernel may take")
 	requests = flag.Int("requests", 0, "how many requests of each kind the end-to-end tests send; 0: their own number")
 )
 
@@ -73,31 +75,45 @@ var (
 func TestKernels(t *testing.T) {
 	testenv.RequireRoot(t)
 	suites := build(t)
+	queue := make(chan machine)
+	var group sync.WaitGroup
+	for range runtime.NumCPU() { // each machine has one
+		group.Go(func() {
+			for m := range queue {
+				t.Run(m.String(), func(t *testing.T) { m.run(t, suites) })
+			}
+		})
+	}
 	for _, m := range machines() {
-		if testing.Short() && m.endToEnd {
-			m.tests, m.why = injection, tooLong
+		queue <- m
+	}
+	close(queue)
+	group.Wait()
+}
+
+// run runs the suites under the machine's kernel.
+func (m machine) run(t *testing.T, suites []suite) {
+	if err := vm.Available(m.arch); err != nil {
+		t.Skip(err)
+	}
+	if testing.Short() && m.endToEnd {
+		m.tests, m.why = injection, tooLong
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), *most)
+	defer cancel()
+	k, err := vm.Fetch(ctx, m.series, m.arch)
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, s := range suites {
+		if s.arch != m.arch || s.endToEnd && !m.endToEnd {
+			continue
 		}
-		t.Run(m.String(), func(t *testing.T) {
-			t.Parallel()
-			if err := vm.Available(m.arch); err != nil {
-				t.Skip(err)
+		t.Run(s.name, func(t *testing.T) {
+			if s.endToEnd && testing.Short() && !m.short {
+				t.Skip(tooLong)
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), *most)
-			defer cancel()
-			k, err := vm.Fetch(ctx, m.series, m.arch)
-			if err != nil {
-				t.Skip(err)
-			}
-			for _, s := range suites {
-				if s.arch == m.arch && (m.endToEnd || !s.endToEnd) {
-					t.Run(s.name, func(t *testing.T) {
-						if s.endToEnd && testing.Short() && !m.short {
-							t.Skip(tooLong)
-						}
-						s.run(ctx, t, k, m)
-					})
-				}
-			}
+			s.run(ctx, t, k, m)
 		})
 	}
 }
