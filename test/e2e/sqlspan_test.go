@@ -94,7 +94,7 @@ func failedWays(d sqlTarget) []sqlWay {
 	insert := sqlSpan{operation: "INSERT", text: "INSERT INTO songs (id, title) VALUES (?, ?)", summary: "INSERT songs", table: "songs"}
 	var noCommand sqlSpan // nobody knows what is secret in what is no SQL
 	errs := d.errors()
-	return []sqlWay{
+	ways := []sqlWay{
 		{"syntax", []sqlSpan{syntax.fails(errs.syntax)}},
 		{"no command", []sqlSpan{noCommand.fails(errs.noCommand)}},
 		{"no table", []sqlSpan{missing.fails(errs.noTable)}},
@@ -103,11 +103,15 @@ func failedWays(d sqlTarget) []sqlWay {
 		{"timeout", []sqlSpan{d.endless().fails(errs.timeout)}},
 		{"cancel", []sqlSpan{d.endless().fails(errs.cancel)}},
 	}
+	if errs.locked != nil {
+		ways = append(ways, sqlWay{"locked", []sqlSpan{begin, songQuery, begin, songQuery, songUpdate, songUpdate.fails(errs.locked), rollback, rollback}})
+	}
+	return ways
 }
 
 // sqlErrors are the errors of a database as a driver reports them.
 type sqlErrors struct {
-	syntax, noCommand, noTable, prepare, constraint, timeout, cancel, deadlock *sqlError
+	syntax, noCommand, noTable, prepare, constraint, timeout, cancel, deadlock, locked *sqlError
 }
 
 func (d sqlTarget) errors() sqlErrors {
@@ -146,11 +150,13 @@ func (d sqlTarget) errors() sqlErrors {
 		syntax:     &sqlError{code: "1", message: `near "?": syntax error`},
 		noTable:    &sqlError{code: "1", message: "no such table: ?"},
 		constraint: &sqlError{code: "1555", message: "UNIQUE constraint failed: songs.id"},
+		locked:     &sqlError{code: "5", message: "database is locked"},
 		timeout:    deadline, cancel: cancelled,
 	}
 	if d.driver == "sqlite" { // which adds what the code says, and the code
 		e.syntax.message = "SQL logic error: " + e.syntax.message + " (1)"
 		e.noTable.message = "SQL logic error: " + e.noTable.message
+		e.locked.message += " (5) (SQLITE_BUSY)"
 		e.constraint.message = "constraint failed: " + e.constraint.message + " (1555)"
 	}
 	e.noCommand, e.prepare = e.syntax, e.noTable

@@ -52,6 +52,7 @@ var failing = map[string]func(c *caller) error{
 	"endless":  func(c *caller) error { return drain(c.db.QueryContext(c.ctx, c.endless())) },
 	"busy":     busy,
 	"deadlock": deadlock,
+	"locked":   locked,
 	"tx done": func(c *caller) error {
 		tx, err := c.db.BeginTx(c.ctx, nil)
 		if err != nil {
@@ -124,4 +125,29 @@ func deadlock(c *caller) error {
 		return first
 	}
 	return err
+}
+
+// locked has two transactions read, and then both write. In SQLite, of which there is one lock, each would wait for the other to end: the second
+// one is refused.
+func locked(c *caller) error {
+	one, err := c.db.BeginTx(c.ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer one.Rollback()
+	if err := drain(one.QueryContext(c.ctx, c.text(selectSong), 1)); err != nil {
+		return err
+	}
+	two, err := c.db.BeginTx(c.ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer two.Rollback()
+	if err := drain(two.QueryContext(c.ctx, c.text(selectSong), 1)); err != nil {
+		return err
+	}
+	if err := second(one.ExecContext(c.ctx, c.text(updateSong), "a title", 1)); err != nil {
+		return err
+	}
+	return second(two.ExecContext(c.ctx, c.text(updateSong), "a title", 1))
 }
