@@ -77,7 +77,7 @@ func (s suite) leftOut(m machine) []omission {
 			list = append(list, omission{`^TestGRPCInjectDamagesNothing$`, "the writes are the same under each kernel: runs under 6.1, and where requests are steered"})
 		}
 		if testing.Short() {
-			list = append(list, omission{`^TestGRPCSteer(Storm|AttachDetach)$`, tooLong})
+			list = append(list, omission{`^TestGRPCSteer`, tooLong})
 		}
 		return list
 	case m.endToEnd && m.tests == "":
