@@ -85,14 +85,14 @@ func (p *Plan) Choose(by bpf.Mechanisms) {
 
 // RefuseInjection leaves out the programs that inject trace context, for the reason given. It says whether there were any.
 func (p *Plan) RefuseInjection(reason error) bool {
-	any := false
+	refused := false
 	for i := range p.Programs {
 		if program := &p.Programs[i]; program.Injects && program.Err == nil {
 			program.Err = reason
-			any = true
+			refused = true
 		}
 	}
-	return any
+	return refused
 }
 
 // Make plans a probe for a binary.

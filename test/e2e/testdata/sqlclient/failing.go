@@ -130,24 +130,27 @@ func deadlock(c *caller) error {
 // locked has two transactions read, and then both write. In SQLite, of which there is one lock, each would wait for the other to end: the second
 // one is refused.
 func locked(c *caller) error {
-	one, err := c.db.BeginTx(c.ctx, nil)
+	one, err := reading(c)
 	if err != nil {
 		return err
 	}
 	defer one.Rollback()
-	if err := drain(one.QueryContext(c.ctx, c.text(selectSong), 1)); err != nil {
-		return err
-	}
-	two, err := c.db.BeginTx(c.ctx, nil)
+	two, err := reading(c)
 	if err != nil {
 		return err
 	}
 	defer two.Rollback()
-	if err := drain(two.QueryContext(c.ctx, c.text(selectSong), 1)); err != nil {
-		return err
-	}
 	if err := second(one.ExecContext(c.ctx, c.text(updateSong), "a title", 1)); err != nil {
 		return err
 	}
 	return second(two.ExecContext(c.ctx, c.text(updateSong), "a title", 1))
+}
+
+// reading begins a transaction that has read.
+func reading(c *caller) (*sql.Tx, error) {
+	tx, err := c.db.BeginTx(c.ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return tx, drain(tx.QueryContext(c.ctx, c.text(selectSong), 1))
 }
