@@ -360,8 +360,11 @@ func (s *scanner) parameter(rest string) (kind, int) {
 		return symbol, 2
 	}
 	sign := len(rest) - len(strings.TrimLeft(rest, rest[:1]))
-	if rest[0] == '@' && sign > 2 || sign == len(rest) {
+	switch {
+	case rest[0] == '@' && sign > 2:
 		return symbol, 0
+	case sign == len(rest):
+		return symbol, 1
 	}
 	behind := rest[0] == ':' && s.behindValue()
 	if n := s.wordLength(rest[sign:]); n > 0 && !behind {
