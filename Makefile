@@ -72,10 +72,11 @@ test-kernel: ## all tests under other kernels, in virtual machines; needs root
 kernels: # the part of test-kernel that make test has time for: of the end-to-end tests, those that this machine may not be able to run
 	@$(MAKE) test-kernel SHORT=-short
 
-# An hour in a virtual machine: bodies to 1 MB, headers to 60 KB, the garbage collector's own checks on, both ends compare.
-storm: ## 100,000 requests with trace context written into them, each write failing in turn, under Linux 6.1; needs root
+# Hours in virtual machines: bodies to 1 MB, headers to 60 KB, the garbage collector's own checks on, both ends compare.
+storm: ## 100,000 requests with trace context written into them, each write failing in turn (Linux 6.1), and 100,000 steered (7.2); needs root
 	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)'
-	go test -json -count=1 -timeout 3h ./test/kernel -run 'TestKernels/6.1-amd64$$/e2e' -inside '^TestInjectDamagesNothing$$' -requests 1540 -most 170m | go run ./internal/testreport
+	storm() { go test -json -count=1 -timeout 6h ./test/kernel -run "TestKernels/$$1\$$/e2e" -inside "^$$2\$$" -requests $$3 -most 350m; }
+	{ storm 6.1-amd64 TestInjectDamagesNothing 1540; storm 7.2-amd64-lockdown=integrity TestSteerStorm 10000; } | go run ./internal/testreport
 
 bench: build ## what tracing costs servers and a client, against the floor; needs root
 	go run ./internal/bench

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -336,49 +337,58 @@ func TestInjectDamagesNothing(t *testing.T) {
 	}
 }
 
-// sendAll sends n requests in each way, several at a time. Every 50th body is of 1 MB, every tenth header block is of many KB.
+// sendAll sends n requests in each of five ways, from 65 connections at a time. Every 50th body is of 1 MB, every tenth header block is of many KB.
 func sendAll(t *testing.T, target *testenv.Target, n int) {
 	t.Helper()
 	ways := map[string]string{
 		"http1": "http://" + target.Addr("plain"), "http2": "https://" + target.Addr("tls"), "h2c": "http://" + target.Addr("h2c"),
 		"xnet": "https://" + target.Addr("configured"), "configured": "https://" + target.Addr("configured"),
 	}
-	headers := []int{100, 0, 1000, 3000, 3700, 3800, 3900, 4000, 4100}
-	longHeaders := []int{8000, 16000, 20000, 60000}
-	bodies := []int{0, 1, 1000, 20000}
-	client := &http.Client{Timeout: testenv.Patient(60 * time.Second), Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+	const connections = 13 // for each way
+	client := &http.Client{Timeout: testenv.Patient(60 * time.Second), Transport: &http.Transport{MaxIdleConnsPerHost: connections * len(ways)}}
 	defer client.CloseIdleConnections()
 	var group sync.WaitGroup
 	for how, base := range ways {
-		group.Go(func() {
-			for i := range n {
-				header, size := headers[i%len(headers)], bodies[i%len(bodies)]
-				if i%10 == 5 {
-					header = longHeaders[i/10%len(longHeaders)]
+		var sent atomic.Int64
+		for range connections {
+			group.Go(func() {
+				for i := int(sent.Add(1)) - 1; i < n; i = int(sent.Add(1)) - 1 {
+					sendNth(t, client, target, how, base, i)
 				}
-				if i%50 == 3 {
-					size = 1 << 20
-				}
-				to := fmt.Sprintf("%s/echo?header=%d", base, header)
-				req, err := http.NewRequest("GET", target.URL(fmt.Sprintf("/call?how=%s&header=%d&size=%d&to=%s", how, header, size, url.QueryEscape(to))), nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				req.Header.Set("Traceparent", traceparent)
-				req.Header.Set("Tracestate", "vendor="+strings.Repeat("s", i%400))
-				resp, err := client.Do(req)
-				if err != nil {
-					t.Errorf("%s, header %d, body %d: %v", how, header, size, err)
-					return
-				}
-				answer, _ := io.ReadAll(resp.Body)
-				resp.Body.Close()
-				if resp.StatusCode != http.StatusOK {
-					t.Errorf("%s, header %d, body %d: %s: %s", how, header, size, resp.Status, answer)
-				}
-			}
-		})
+			})
+		}
 	}
 	group.Wait()
+}
+
+// sendNth sends the i-th request in one way.
+func sendNth(t *testing.T, client *http.Client, target *testenv.Target, how, base string, i int) {
+	headers := []int{100, 0, 1000, 3000, 3700, 3800, 3900, 4000, 4100}
+	longHeaders := []int{8000, 16000, 20000, 60000}
+	bodies := []int{0, 1, 1000, 20000}
+	header, size := headers[i%len(headers)], bodies[i%len(bodies)]
+	if i%10 == 5 {
+		header = longHeaders[i/10%len(longHeaders)]
+	}
+	if i%50 == 3 {
+		size = 1 << 20
+	}
+	to := fmt.Sprintf("%s/echo?header=%d", base, header)
+	req, err := http.NewRequest("GET", target.URL(fmt.Sprintf("/call?how=%s&header=%d&size=%d&to=%s", how, header, size, url.QueryEscape(to))), nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	req.Header.Set("Traceparent", traceparent)
+	req.Header.Set("Tracestate", "vendor="+strings.Repeat("s", i%400))
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Errorf("%s, header %d, body %d: %v", how, header, size, err)
+		return
+	}
+	answer, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("%s, header %d, body %d: %s: %s", how, header, size, resp.Status, answer)
+	}
 }
