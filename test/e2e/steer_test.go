@@ -73,8 +73,21 @@ func TestSteerAttachDetach(t *testing.T) {
 	}
 }
 
-// comeAndGo lets agents come and go while the target is under load. It pauses between two runs of load, or no agent would ever be ready on one CPU.
+// comeAndGo lets agents come and go while the target is under load.
 func comeAndGo(t *testing.T, target *testenv.Target, options testenv.AgentOptions, load func()) {
+	t.Helper()
+	underLoad(t, target, load, func() {
+		for range *rounds {
+			agent := testenv.StartAgent(t, options)
+			agent.WaitTraced(t, target.PID)
+			time.Sleep(testenv.Patient(200 * time.Millisecond))
+			agent.Stop(t)
+		}
+	})
+}
+
+// underLoad repeats load until during has returned. It pauses between two runs of load, or no agent would ever be ready on one CPU.
+func underLoad(t *testing.T, target *testenv.Target, load, during func()) {
 	t.Helper()
 	end := make(chan struct{})
 	var group sync.WaitGroup
@@ -89,13 +102,8 @@ func comeAndGo(t *testing.T, target *testenv.Target, options testenv.AgentOption
 		}
 	})
 	stop := sync.OnceFunc(func() { close(end); group.Wait() })
-	defer stop() // also if an agent fails
-	for range *rounds {
-		agent := testenv.StartAgent(t, options)
-		agent.WaitTraced(t, target.PID)
-		time.Sleep(testenv.Patient(200 * time.Millisecond))
-		agent.Stop(t)
-	}
+	defer stop() // also if it fails
+	during()
 	stop()
 	if target.Exited() {
 		t.Errorf("target is gone:\n%s", target.Output())

@@ -26,7 +26,7 @@ type machine struct {
 	endToEnd     bool   // test/e2e too, not only test/kernel/inside
 	tests        string // only these of test/e2e; "" for all
 	why          string // there are only these
-	short        bool   // in make test too, of the end-to-end tests those of trace context
+	short        bool   // in make test too, of the end-to-end tests those of trace context; of the others make test loads all programs and asks the doctor
 }
 
 func (m machine) String() string {
@@ -36,6 +36,9 @@ func (m machine) String() string {
 	}
 	return name
 }
+
+// newest is the newest kernel that Debian has.
+const newest = "7.3"
 
 // injection are the tests of trace context in requests, which need a kernel that this machine may not have.
 const injection = "^Test(GRPC)?(Inject|Chain|Steer)"
@@ -48,16 +51,25 @@ const tooLong = "takes too long for make test: make test-kernel runs it"
 
 // machines begins with those that take longest: they run in this order, as many at a time as there are CPUs.
 func machines() []machine {
+	steering := func(m machine) machine {
+		m.endToEnd, m.tests, m.why = true, injection, steers
+		return m
+	}
 	return []machine{
-		{series: "7.2", arch: "amd64", cmdline: "lockdown=integrity", endToEnd: true, tests: injection, why: steers, short: true},
+		steering(machine{series: newest, arch: "amd64", cmdline: "lockdown=integrity", short: true}),
 		{series: "6.1", arch: "amd64", endToEnd: true, short: true},
-		{series: "7.2", arch: "amd64", endToEnd: true},
+		{series: newest, arch: "amd64", endToEnd: true},
 		{series: "5.10", arch: "amd64", endToEnd: true, short: true},
-		{series: "6.12", arch: "arm64"},
+		steering(machine{series: newest, arch: "arm64"}),
+		steering(machine{series: "6.19", arch: "amd64"}),
+		steering(machine{series: "6.19", arch: "amd64", cmdline: "lockdown=integrity"}),
+		steering(machine{series: "7.0", arch: "amd64"}),
+		steering(machine{series: "7.0", arch: "amd64", cmdline: "lockdown=integrity"}),
+		{series: "6.12", arch: "arm64", short: true},
 		{series: "6.12", arch: "amd64"},
 		{series: "6.12", arch: "amd64", cmdline: "lockdown=integrity"},
 		{series: "6.18", arch: "amd64"},
-		{series: "7.0", arch: "amd64", endToEnd: true, tests: injection, why: steers},
+		{series: "7.2", arch: "amd64"},
 	}
 }
 

@@ -30,6 +30,7 @@ func suites() map[string]string {
 		"6.19": "trixie-backports",
 		"7.0":  "trixie-backports",
 		"7.2":  "trixie-backports",
+		"7.3":  "trixie-backports",
 	}
 }
 
