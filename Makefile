@@ -73,10 +73,10 @@ kernels: # the part of test-kernel that make test has time for: of the end-to-en
 	@$(MAKE) test-kernel SHORT=-short
 
 # Hours in virtual machines: bodies to 1 MB, headers to 60 KB, the garbage collector's own checks on, both ends compare.
-storm: ## 100,000 requests with trace context written into them, each write failing in turn (Linux 6.1), and 100,000 steered (7.2); needs root
+storm: ## 100,000 requests with trace context written into them, each write failing in turn (Linux 6.1), and 100,000 steered (7.3); needs root
 	$(MAKE) packages PACKAGES='$(KERNEL_PACKAGES)'
 	storm() { go test -json -count=1 -timeout 6h ./test/kernel -run "TestKernels/$$1\$$/e2e" -inside "^$$2\$$" -requests $$3 -most 350m; }
-	{ storm 6.1-amd64 TestInjectDamagesNothing 1540; storm 7.2-amd64-lockdown=integrity TestSteerStorm 10000; } | go run ./internal/testreport
+	{ storm 6.1-amd64 TestInjectDamagesNothing 1540; storm 7.3-amd64-lockdown=integrity TestSteerStorm 10000; } | go run ./internal/testreport
 
 bench: build ## what tracing costs servers and a client, against the floor; needs root
 	go run ./internal/bench

@@ -354,6 +354,9 @@ func sendAll(t *testing.T, target *testenv.Target, n int) {
 			group.Go(func() {
 				for i := int(sent.Add(1)) - 1; i < n; i = int(sent.Add(1)) - 1 {
 					sendNth(t, client, target, how, base, i)
+					if i%500 == 499 {
+						t.Logf("%s: %d requests", how, i+1)
+					}
 				}
 			})
 		}

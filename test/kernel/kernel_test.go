@@ -26,8 +26,17 @@ type machine struct {
 	endToEnd     bool   // test/e2e too, not only test/kernel/inside
 	tests        string // only these of test/e2e; "" for all
 	why          string // there are only these
-	short        bool   // in make test too, of the end-to-end tests those of trace context; of the others make test loads all programs and asks the doctor
+	short        extent // in make test
 }
+
+// extent is how much of a machine's tests make test has time for.
+type extent int
+
+const (
+	none  extent = iota
+	loads        // all programs are loaded and the doctor is asked
+	most         // all of test/kernel/inside, and of the end-to-end tests those of trace context
+)
 
 func (m machine) String() string {
 	name := m.series + "-" + m.arch
@@ -51,25 +60,25 @@ const tooLong = "takes too long for make test: make test-kernel runs it"
 
 // machines begins with those that take longest: they run in this order, as many at a time as there are CPUs.
 func machines() []machine {
-	steering := func(m machine) machine {
-		m.endToEnd, m.tests, m.why = true, injection, steers
-		return m
+	const locked = "lockdown=integrity"
+	steering := func(series, arch, cmdline string, short extent) machine {
+		return machine{series: series, arch: arch, cmdline: cmdline, endToEnd: true, tests: injection, why: steers, short: short}
 	}
 	return []machine{
-		steering(machine{series: newest, arch: "amd64", cmdline: "lockdown=integrity", short: true}),
-		{series: "6.1", arch: "amd64", endToEnd: true, short: true},
+		steering(newest, "amd64", locked, most),
+		{series: "6.1", arch: "amd64", endToEnd: true, short: most},
 		{series: newest, arch: "amd64", endToEnd: true},
-		{series: "5.10", arch: "amd64", endToEnd: true, short: true},
-		steering(machine{series: newest, arch: "arm64"}),
-		steering(machine{series: "6.19", arch: "amd64"}),
-		steering(machine{series: "6.19", arch: "amd64", cmdline: "lockdown=integrity"}),
-		steering(machine{series: "7.0", arch: "amd64"}),
-		steering(machine{series: "7.0", arch: "amd64", cmdline: "lockdown=integrity"}),
-		{series: "6.12", arch: "arm64", short: true},
-		{series: "6.12", arch: "amd64"},
-		{series: "6.12", arch: "amd64", cmdline: "lockdown=integrity"},
-		{series: "6.18", arch: "amd64"},
-		{series: "7.2", arch: "amd64"},
+		{series: "5.10", arch: "amd64", endToEnd: true, short: most},
+		steering(newest, "arm64", "", none),
+		steering("6.19", "amd64", "", loads),
+		steering("6.19", "amd64", locked, none),
+		steering("7.0", "amd64", "", loads),
+		steering("7.0", "amd64", locked, none),
+		{series: "6.12", arch: "arm64", short: most},
+		{series: "7.2", arch: "amd64", short: loads},
+		{series: "6.18", arch: "amd64", short: loads},
+		{series: "6.12", arch: "amd64", short: loads},
+		{series: "6.12", arch: "amd64", cmdline: locked},
 	}
 }
 
@@ -79,7 +88,7 @@ const patience = 10
 
 var (
 	only     = flag.String("inside", "", "run only those `tests` inside: TestVerifier/go1.27.4")
-	most     = flag.Duration("most", time.Hour, "how long all tests under one kernel may take")
+	limit    = flag.Duration("most", time.Hour, "how long all tests under one kernel may take")
 	requests = flag.Int("requests", 0, "how many requests of each kind the end-to-end tests send; 0: their own number")
 )
 
@@ -108,10 +117,13 @@ func (m machine) run(t *testing.T, suites []suite) {
 	if err := vm.Available(m.arch); err != nil {
 		t.Skip(err)
 	}
+	if testing.Short() && m.short == none {
+		t.Skip(tooLong)
+	}
 	if testing.Short() && m.endToEnd {
 		m.tests, m.why = injection, tooLong
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), *most)
+	ctx, cancel := context.WithTimeout(context.Background(), *limit)
 	defer cancel()
 	k, err := vm.Fetch(ctx, m.series, m.arch)
 	if err != nil {
@@ -122,7 +134,7 @@ func (m machine) run(t *testing.T, suites []suite) {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
-			if s.endToEnd && testing.Short() && !m.short {
+			if s.endToEnd && testing.Short() && m.short < most {
 				t.Skip(tooLong)
 			}
 			s.run(ctx, t, k, m)
@@ -141,7 +153,7 @@ func (s suite) run(ctx context.Context, t *testing.T, k vm.Kernel, m machine) {
 	builds := t.TempDir()
 	testenv.ServeBuilds(t, builds)
 	var out bytes.Buffer
-	patient := *most * 9 / 10 // they say where they hang before the machine is stopped
+	patient := *limit * 9 / 10 // they say where they hang before the machine is stopped
 	status, err := k.Run(ctx, vm.Command{
 		Args: slices.Concat([]string{s.tests, "-test.v", "-test.timeout=" + patient.String()}, s.selection(m)),
 		Dir:  s.dir,

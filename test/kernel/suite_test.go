@@ -74,10 +74,10 @@ func (s suite) leftOut(m machine) []omission {
 			list = append(list, omission{`^TestGRPCInjectDamagesNothing$`, "the writes are the same under each kernel: runs under 6.1, and where requests are steered"})
 		}
 		if testing.Short() {
-			list = append(list, omission{`^TestGRPCSteer`, tooLong})
+			list = append(list, omission{`^Test(GRPCSteer|SteerAttachments)`, tooLong})
 		}
 		return list
-	case testing.Short() && !m.short:
+	case testing.Short() && m.short < most:
 		return []omission{{`^Test(EveryRequestIsASpan|AgentsComeAndGo)$`, tooLong}}
 	case m.endToEnd && m.tests == "":
 		return []omission{{`^TestEveryRequestIsASpan$`, "test/e2e does it here with more requests"}}
