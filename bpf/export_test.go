@@ -18,8 +18,8 @@ func (p *Programs) VerifiedInstructions() (map[string]uint32, error) {
 // InFlight returns how many operations the kernel side knows.
 func (r *Runtime) InFlight() (n int) {
 	var key SpanKey
-	var value []byte
-	for it := r.shared.Operations.Iterate(); it.Next(&key, &value); {
+	var place uint32
+	for it := r.shared.Places.Iterate(); it.Next(&key, &place); {
 		n++
 	}
 	return n

@@ -11,25 +11,28 @@ import (
 // Forget removes what is known of a target that left. Returns how many operations were still under way.
 func (r *Runtime) Forget(target uint32) (unfinished int, err error) {
 	var key SpanKey
-	var value []byte
-	var gone []SpanKey
+	var place uint32
+	gone := map[SpanKey]uint32{}
 	kept := uint64(0)
-	keys := r.shared.Operations.Iterate()
-	for keys.Next(&key, &value) {
-		if key.Target != target {
+	keys := r.shared.Places.Iterate()
+	for keys.Next(&key, &place) {
+		if key.Target == target {
+			gone[key] = place
+		} else {
 			kept++
-			continue
-		}
-		gone = append(gone, key)
-		if binary.NativeEndian.Uint32(value) != operationIdle {
-			unfinished++
 		}
 	}
 	if err := keys.Err(); err != nil {
 		return 0, fmt.Errorf("cannot list operations: %w", err)
 	}
-	if err := remove(r.shared.Operations, gone); err != nil {
-		return unfinished, err
+	for key, place := range gone {
+		underWay, err := r.forgetOperation(key, place)
+		if err != nil {
+			return unfinished, err
+		}
+		if underWay {
+			unfinished++
+		}
 	}
 	if len(gone) > 0 {
 		if err := r.shared.OperationCount.Put(uint32(0), kept); err != nil {
@@ -37,6 +40,29 @@ func (r *Runtime) Forget(target uint32) (unfinished int, err error) {
 		}
 	}
 	return unfinished, errors.Join(r.forgetContexts(target), r.forgetSteering(target))
+}
+
+// forgetOperation frees a place, and says whether its operation was still under way.
+func (r *Runtime) forgetOperation(key SpanKey, place uint32) (underWay bool, err error) {
+	var entry []byte
+	if err := r.shared.Operations.Lookup(place, &entry); err != nil {
+		return false, fmt.Errorf("cannot read an operation: %w", err)
+	}
+	switch err := r.shared.Places.Delete(key); {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return false, nil // it has just ended
+	case err != nil:
+		return false, fmt.Errorf("cannot remove an operation: %w", err)
+	}
+	return binary.NativeEndian.Uint32(entry) != operationIdle, r.free(place)
+}
+
+// free makes a place nobody's.
+func (r *Runtime) free(place uint32) error {
+	if err := r.shared.FreePlaces.Put(nil, place); err != nil {
+		return fmt.Errorf("cannot free the place of an operation: %w", err)
+	}
+	return nil
 }
 
 func (r *Runtime) forgetContexts(target uint32) error {

@@ -48,13 +48,18 @@ func Open(opts Options) (*Runtime, error) {
 	if err := spec.LoadAndAssign(&r.shared, nil); err != nil {
 		return nil, fmt.Errorf("cannot create BPF maps: %w (run as root, or grant CAP_BPF and CAP_PERFMON; `remora doctor` tells more)", err)
 	}
+	for place := range opts.InFlight {
+		if err := r.free(uint32(place)); err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+	}
 	return r, nil
 }
 
 // resize sets the sizes of the shared maps: the same in every collection, or the kernel's are not taken for them.
 func (r *Runtime) resize(spec *ebpf.CollectionSpec) {
 	spec.Maps[sharedMapEvents].MaxEntries = uint32(r.opts.RingBytes)
-	for _, name := range []string{sharedMapOperations, sharedMapContexts} {
+	for _, name := range []string{sharedMapOperations, sharedMapPlaces, sharedMapFreePlaces, sharedMapContexts} {
 		spec.Maps[name].MaxEntries = uint32(r.opts.InFlight)
 	}
 	if m, ok := spec.Maps[sharedMapSteerings]; ok && r.opts.Steer {
@@ -149,7 +154,8 @@ func (r *Runtime) sharedMaps(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 		sharedMapEvents:         r.shared.Events,
 		sharedMapLosses:         r.shared.Losses,
 		sharedMapOperations:     r.shared.Operations,
-		sharedMapOperationZero:  r.shared.OperationZero,
+		sharedMapPlaces:         r.shared.Places,
+		sharedMapFreePlaces:     r.shared.FreePlaces,
 		sharedMapOperationCount: r.shared.OperationCount,
 		sharedMapContexts:       r.shared.Contexts,
 		sharedMapCallsByHeader:  r.shared.CallsByHeader,

@@ -33,7 +33,7 @@ type sharedAnyOperation struct {
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			Place         uint32
 		}
 		Head sharedSpanHead
 	}
@@ -330,10 +330,11 @@ const (
 	sharedMapContexts             = "contexts"
 	sharedMapDraining             = "draining"
 	sharedMapEvents               = "events"
+	sharedMapFreePlaces           = "free_places"
 	sharedMapLosses               = "losses"
 	sharedMapOperationCount       = "operation_count"
-	sharedMapOperationZero        = "operation_zero"
 	sharedMapOperations           = "operations"
+	sharedMapPlaces               = "places"
 	sharedMapSteerNotes           = "steer_notes"
 	sharedMapSteeringZero         = "steering_zero"
 	sharedMapSteerings            = "steerings"
@@ -436,10 +437,11 @@ type sharedMapSpecs struct {
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
-	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	Places         *ebpf.MapSpec `ebpf:"places"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
@@ -520,10 +522,11 @@ type sharedMaps struct {
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
-	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	Places         *ebpf.Map `ebpf:"places"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
@@ -535,10 +538,11 @@ func (m *sharedMaps) Close() error {
 		m.Contexts,
 		m.Draining,
 		m.Events,
+		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
-		m.OperationZero,
 		m.Operations,
+		m.Places,
 		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,

@@ -73,7 +73,7 @@ static __always_inline struct any_operation *find_by_context(__u32 target, struc
 		struct context_key k = { .target = target, .context = c.data };
 		struct span_key *owner = bpf_map_lookup_elem(&contexts, &k);
 		if (owner) {
-			struct any_operation *o = bpf_map_lookup_elem(&operations, owner);
+			struct any_operation *o = find_operation(owner);
 			if (!o || (o->operation.slot.context != c.data && o->operation.slot.context != child))
 				return NULL;
 			return o;

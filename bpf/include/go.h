@@ -23,6 +23,10 @@ struct go_iface {
 	__u64 data;
 };
 
+// Words of a struct that was read whole.
+#define WORD_AT(buffer, offset) (*(__u64 *)((buffer) + (offset)))
+#define STRING_AT(buffer, offset) (*(struct go_string *)((buffer) + (offset)))
+
 static __always_inline __u64 read_u64(__u64 addr)
 {
 	__u64 v = 0;

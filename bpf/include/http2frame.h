@@ -55,7 +55,7 @@ static __always_inline __u64 fields_size(struct operation_slot *slot)
 __noinline int write_fields(__u32 target, __u32 role, __u64 goroutine, __u64 addr)
 {
 	struct span_key key = { .target = target, .role = role, .goroutine = goroutine };
-	struct any_operation *o = bpf_map_lookup_elem(&operations, &key);
+	struct any_operation *o = find_operation(&key);
 	__u8 field[TRACEPARENT_FIELD] = "\x00\x0btraceparent\x37", back[TRACEPARENT_FIELD];
 	__u8 name[TRACE_STATE_FIELD + 3] = "\x00\x0atracestate";
 

@@ -23,7 +23,7 @@ struct operation_slot {
 	__u64 goroutine; // the key's
 	__u64 header; // where the target holds the header that the operation came with, while it is under way; 0: unknown
 	__u16 trace_state, trace_state_len; // where its tracestate lies, from the beginning of the entry
-	__u32 pad;
+	__u32 place; // in operations
 };
 
 // Every probe's operation begins like this: its slot, then its event.
@@ -39,24 +39,30 @@ struct any_operation {
 	__u8 rest[OPERATION_SIZE - sizeof(struct operation)];
 };
 
-// Memory for all entries is taken when the map is created: to allocate so much while a program runs is slower, and kernels before
-// 6.1 warn of it.
+// The entries, by their places. A place is a goroutine's as long as places says so, and holds what the goroutine before has left there.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4096); // set at load
+	__type(key, __u32);
+	__type(value, struct any_operation);
+} operations SEC(".maps");
+
+// Whose a place is. To keep the entries themselves here would copy each whole when it is made.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096); // set at load
 	__type(key, struct span_key);
-	__type(value, struct any_operation);
-} operations SEC(".maps");
+	__type(value, __u32);
+} places SEC(".maps");
 
-// A new entry's content: too large for the stack.
+// The places that are nobody's; the one that was left last, which the cache may still have, is taken first. User space fills it.
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct any_operation);
-} operation_zero SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 4096); // set at load
+	__type(value, __u32);
+} free_places SEC(".maps");
 
-// How many entries operations has. User space sets it anew when it removes some.
+// How many places are somebody's. User space sets it anew when it takes some away.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -64,7 +70,7 @@ struct {
 	__type(value, __u64);
 } operation_count SEC(".maps");
 
-volatile const __u64 idle_max; // entries without an operation that may stay in operations
+volatile const __u64 idle_max; // entries without an operation that may stay
 
 // A context of the target by its data word, and the operation that it is the context of.
 struct context_key {
@@ -85,34 +91,57 @@ static __always_inline __u64 *count_of_operations(void)
 	return bpf_map_lookup_elem(&operation_count, &zero);
 }
 
-// enter returns the goroutine's entry, NULL if the map is full, which is counted. Of an entry that was there before, the
-// probe clears what it uses.
-static __always_inline struct any_operation *enter(struct span_key *key)
+// operation_at returns the entry at a place.
+static __always_inline struct any_operation *operation_at(__u32 place)
 {
-	struct any_operation *o = bpf_map_lookup_elem(&operations, key);
-	__u32 zero = 0;
+	return bpf_map_lookup_elem(&operations, &place);
+}
 
-	if (o) {
-		o->operation.slot.state = OPERATION_IDLE;
-		o->operation.slot.begun++;
-		o->operation.slot.header = 0;
-		return o;
-	}
-	o = bpf_map_lookup_elem(&operation_zero, &zero);
+static __always_inline struct any_operation *find_operation(struct span_key *key)
+{
+	__u32 *place = bpf_map_lookup_elem(&places, key);
+
+	return place ? operation_at(*place) : NULL;
+}
+
+// take_place gives the goroutine an entry, NULL if there is none.
+static __always_inline struct any_operation *take_place(struct span_key *key)
+{
+	__u32 place;
+
+	if (bpf_map_pop_elem(&free_places, &place))
+		return NULL;
+	struct any_operation *o = operation_at(place);
 	if (!o)
 		return NULL;
-	if (bpf_map_update_elem(&operations, key, o, BPF_ANY)) {
-		count_loss(LOSS_MAP_FULL);
+	__builtin_memset(&o->operation.slot, 0, sizeof(o->operation.slot));
+	o->operation.slot.place = place;
+	o->operation.slot.goroutine = key->goroutine;
+	if (bpf_map_update_elem(&places, key, &place, BPF_NOEXIST)) {
+		bpf_map_push_elem(&free_places, &place, BPF_ANY);
 		return NULL;
 	}
 	__u64 *n = count_of_operations();
 	if (n)
 		__sync_fetch_and_add(n, 1);
-	o = bpf_map_lookup_elem(&operations, key);
-	if (o) {
-		o->operation.slot.begun = 1;
-		o->operation.slot.goroutine = key->goroutine;
+	return o;
+}
+
+// enter returns the goroutine's entry, NULL if all are taken, which is counted. Whatever operation was there before, the probe clears what it
+// uses, apart from the slot.
+static __always_inline struct any_operation *enter(struct span_key *key)
+{
+	struct any_operation *o = find_operation(key);
+
+	if (!o)
+		o = take_place(key);
+	if (!o) {
+		count_loss(LOSS_MAP_FULL);
+		return NULL;
 	}
+	o->operation.slot.state = OPERATION_IDLE;
+	o->operation.slot.begun++;
+	o->operation.slot.header = 0;
 	return o;
 }
 
@@ -134,10 +163,14 @@ static __always_inline void disown_context(struct span_key *key, struct operatio
 	slot->context_key = 0;
 }
 
-static __always_inline void forget(struct span_key *key)
+// forget frees the goroutine's place; slot is that of the entry there.
+static __always_inline void forget(struct span_key *key, struct operation_slot *slot)
 {
-	if (bpf_map_delete_elem(&operations, key))
+	__u32 place = slot->place;
+
+	if (bpf_map_delete_elem(&places, key))
 		return;
+	bpf_map_push_elem(&free_places, &place, BPF_ANY);
 	__u64 *n = count_of_operations();
 	if (n)
 		__sync_fetch_and_add(n, -1);
@@ -147,7 +180,7 @@ static __always_inline void forget(struct span_key *key)
 static __always_inline void leave(struct span_key *key, struct operation_slot *slot)
 {
 	disown_context(key, slot);
-	forget(key);
+	forget(key, slot);
 }
 
 // takes_end says whether an end that was seen is the operation's. Goroutines can end a shared one at the same time: one of them removes its
@@ -170,7 +203,7 @@ static __always_inline bool too_many_idle(void)
 static __always_inline struct any_operation *find_served(__u32 target, __u64 goroutine)
 {
 	struct span_key key = { .target = target, .role = ROLE_SERVER, .goroutine = goroutine };
-	struct any_operation *o = bpf_map_lookup_elem(&operations, &key);
+	struct any_operation *o = find_operation(&key);
 
 	return o && o->operation.slot.state != OPERATION_IDLE ? o : NULL;
 }

@@ -54,9 +54,9 @@ static __always_inline __u64 db_of(__u8 call, __u64 receiver)
 }
 
 // read_query keeps the text of a query. Global, as the functions below: each has a stack of its own, and is verified once.
-__noinline int read_query(__u32 target, __u64 goroutine, __u64 ptr, __u64 len)
+__noinline int read_query(__u32 place, __u64 ptr, __u64 len)
 {
-	struct sql_operation *c = call_of(target, goroutine);
+	struct sql_operation *c = call_at(place);
 	struct go_string query = { .ptr = ptr, .len = len };
 
 	if (!c)
@@ -72,9 +72,9 @@ __noinline int connector_index(__u64 type)
 }
 
 // look_at_connector keeps what a connector or a driver says of its database; 0 if it was the innermost.
-__noinline int look_at_connector(__u32 target, __u64 goroutine, __u64 bias)
+__noinline int look_at_connector(__u32 place, __u64 bias)
 {
-	struct sql_operation *c = call_of(target, goroutine);
+	struct sql_operation *c = call_at(place);
 
 	if (!c)
 		return 0;
@@ -102,17 +102,17 @@ __noinline int look_at_connector(__u32 target, __u64 goroutine, __u64 bias)
 	return inner != 0;
 }
 
-static __always_inline void read_connector(struct span_key *key, struct sql_operation *c, __u64 db, __u64 bias)
+static __always_inline void read_connector(struct sql_operation *c, __u64 db, __u64 bias)
 {
 	c->work.value = read_iface(db + db_connector);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_WRAPPED; i++) {
-		if (!look_at_connector(key->target, key->goroutine, bias))
+		if (!look_at_connector(c->slot.place, bias))
 			return;
 	}
 }
 
-static __always_inline void read_text(struct pt_regs *ctx, struct span_key *key, __u8 call)
+static __always_inline void read_text(struct pt_regs *ctx, struct sql_operation *c, __u8 call)
 {
 	struct go_string query = { .ptr = GO_ARG4(ctx), .len = GO_ARG5(ctx) };
 
@@ -122,7 +122,7 @@ static __always_inline void read_text(struct pt_regs *ctx, struct span_key *key,
 	case STMT_QUERY: case STMT_EXEC:
 		query = read_string_header(GO_ARG1(ctx) + stmt_query);
 	}
-	read_query(key->target, key->goroutine, query.ptr, query.len);
+	read_query(c->slot.place, query.ptr, query.len);
 }
 
 // note_nested counts a call that the goroutine's call has led to: a driver may use database/sql itself. The outermost has the span.
@@ -172,6 +172,6 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	c->slot.state = OPERATION_SAMPLED;
 	if (o)
 		take_trace_state(c, o);
-	read_connector(&key, c, db_of(call, GO_ARG1(ctx)), bias);
-	read_text(ctx, &key, call);
+	read_connector(c, db_of(call, GO_ARG1(ctx)), bias);
+	read_text(ctx, c, call);
 }

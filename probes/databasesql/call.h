@@ -69,14 +69,12 @@ volatile const struct known_values known_connectors, known_errors;
 
 static __always_inline struct sql_operation *find_call(struct span_key *key)
 {
-	return bpf_map_lookup_elem(&operations, key);
+	return (struct sql_operation *)find_operation(key);
 }
 
-static __always_inline struct sql_operation *call_of(__u32 target, __u64 goroutine)
+static __always_inline struct sql_operation *call_at(__u32 place)
 {
-	struct span_key key = { .target = target, .role = ROLE_DATABASE, .goroutine = goroutine };
-
-	return find_call(&key);
+	return (struct sql_operation *)operation_at(place);
 }
 
 static __always_inline bool is_ping(__u8 call)

@@ -10,9 +10,9 @@ __noinline int error_index(__u64 type)
 }
 
 // look_at_error keeps what an error says, in place of what the one around it said; 0 if it was the innermost.
-__noinline int look_at_error(__u32 target, __u64 goroutine, __u64 bias, __u32 level)
+__noinline int look_at_error(__u32 place, __u64 bias, __u32 level)
 {
-	struct sql_operation *c = call_of(target, goroutine);
+	struct sql_operation *c = call_at(place);
 
 	__u64 type = c ? dynamic_type(c->work.value.type, bias) : 0, data;
 	barrier_var(level); // or the compiler moves the check below away from where the verifier wants to see it
@@ -43,7 +43,7 @@ __noinline int look_at_error(__u32 target, __u64 goroutine, __u64 bias, __u32 le
 	return inner != 0;
 }
 
-static __always_inline void read_failure(struct pt_regs *ctx, const volatile struct point *p, struct span_key *key, struct sql_operation *c)
+static __always_inline void read_failure(struct pt_regs *ctx, const volatile struct point *p, struct sql_operation *c)
 {
 	c->work.value.type = result_word(ctx, p, 0);
 	c->work.value.data = result_word(ctx, p, 1);
@@ -51,7 +51,7 @@ static __always_inline void read_failure(struct pt_regs *ctx, const volatile str
 		return;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_WRAPPED; i++) {
-		if (!look_at_error(key->target, key->goroutine, load_bias(ctx, p), i))
+		if (!look_at_error(c->slot.place, load_bias(ctx, p), i))
 			return;
 	}
 }
@@ -80,7 +80,7 @@ static __always_inline void end_call(struct pt_regs *ctx, const volatile struct 
 		count_loss(LOSS_UNSAMPLED);
 	if (c->slot.state == OPERATION_SAMPLED) {
 		c->event.head.end = bpf_ktime_get_boot_ns();
-		read_failure(ctx, p, &key, c);
+		read_failure(ctx, p, c);
 		__u64 size = __builtin_offsetof(struct sql_event, text.data) + c->event.text.used;
 		barrier_var(size); // or the compiler drops the check below, which the verifier wants to see
 		if (size > sizeof(c->event))

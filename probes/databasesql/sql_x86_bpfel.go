@@ -27,7 +27,7 @@ type sqlAnyOperation struct {
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			Place         uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -201,10 +201,11 @@ const (
 const (
 	sqlMapContexts          = "contexts"
 	sqlMapEvents            = "events"
+	sqlMapFreePlaces        = "free_places"
 	sqlMapLosses            = "losses"
 	sqlMapOperationCount    = "operation_count"
-	sqlMapOperationZero     = "operation_zero"
 	sqlMapOperations        = "operations"
+	sqlMapPlaces            = "places"
 	sqlProgConnCall         = "conn_call"
 	sqlProgConnReturn       = "conn_return"
 	sqlProgDbCall           = "db_call"
@@ -299,10 +300,11 @@ type sqlProgramSpecs struct {
 type sqlMapSpecs struct {
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
-	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	Places         *ebpf.MapSpec `ebpf:"places"`
 }
 
 // sqlVariableSpecs contains global variables before they are loaded into the kernel.
@@ -361,20 +363,22 @@ func (o *sqlObjects) Close() error {
 type sqlMaps struct {
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
-	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	Places         *ebpf.Map `ebpf:"places"`
 }
 
 func (m *sqlMaps) Close() error {
 	return _SqlClose(
 		m.Contexts,
 		m.Events,
+		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
-		m.OperationZero,
 		m.Operations,
+		m.Places,
 	)
 }
 

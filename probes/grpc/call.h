@@ -17,6 +17,8 @@
 #define MESSAGE_MAX 512
 #define PEER_MAX 128
 #define MAX_VALUE_DEPTH 24 // contexts that are looked through for a value
+#define VALUE_CONTEXT_BUFFER 48 // bytes of a context.valueCtx that hold the fields below
+#define TCP_ADDR_BUFFER 48 // bytes of a net.TCPAddr, likewise
 
 struct grpc_event {
 	struct span_head head;
@@ -51,16 +53,25 @@ struct grpc_call {
 };
 _Static_assert(sizeof(struct grpc_call) <= OPERATION_SIZE, "a call has no room among the operations");
 
+// The largest offsets that the programs can cope with, for user space to check.
+enum grpc_limits { VALUE_CONTEXT_MAX = VALUE_CONTEXT_BUFFER - 16, TCP_ADDR_MAX = TCP_ADDR_BUFFER - 16 };
+const enum grpc_limits *unused_limits __attribute__((unused));
+
 volatile const struct go_map_layout metadata_layout;
 volatile const struct addr_set value_context_types, metadata_keys; // of context.valueCtx, and of its keys
 volatile const struct addr_set tcp_addr_types, text_addr_types, unix_addr_types; // of net.Addr
-volatile const __s64 value_context_key, value_context_val;
+volatile const __s64 value_context_parent, value_context_key, value_context_val;
 volatile const __s64 tcp_addr_ip, tcp_addr_port, unix_addr_name;
 volatile const __s64 status_proto, proto_code, proto_message;
 
 static __always_inline struct grpc_call *find_call(struct span_key *key)
 {
-	return bpf_map_lookup_elem(&operations, key);
+	return (struct grpc_call *)find_operation(key);
+}
+
+static __always_inline struct grpc_call *call_at(__u32 place)
+{
+	return (struct grpc_call *)operation_at(place);
 }
 
 // begin returns the operation's entry, cleared for a new call, or NULL if the map is full.
@@ -96,22 +107,31 @@ struct context_value {
 	__u64 data; // address of the value; 0: there is none
 };
 
-// find_values looks for two values in a context, or for one if both have the same keys
+// find_values looks for two values in the call's context, or for one if both have the same keys
 // (https://github.com/golang/go/blob/go1.26.0/src/context/context.go).
-static __always_inline void find_values(struct go_iface c, struct context_value *a, struct context_value *b, __u64 bias)
+static __always_inline void find_values(struct grpc_call *c, struct context_value *a, struct context_value *b)
 {
+	struct go_iface context = c->work.context;
+	__u64 bias = c->work.bias;
+	__u8 *node = c->group; // is not needed yet
+
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_VALUE_DEPTH && (!a->data || !b->data); i++) {
-		__u64 type = dynamic_type(c.type, bias);
-		if (in_set(&value_context_types, type)) {
-			__u64 key = read_u64(c.data + value_context_key) - bias;
-			if (!a->data && in_set(a->keys, key))
-				a->data = read_u64(c.data + value_context_val + sizeof(__u64));
-			if (!b->data && in_set(b->keys, key))
-				b->data = read_u64(c.data + value_context_val + sizeof(__u64));
+		__u64 type = dynamic_type(context.type, bias);
+		if (!in_set(&value_context_types, type)) {
+			if (!to_parent(&context, type))
+				return;
+			continue;
 		}
-		if (!to_parent(&c, type))
+		if (bpf_probe_read_user(node, VALUE_CONTEXT_BUFFER, (void *)context.data))
 			return;
+		__u64 key = WORD_AT(node, value_context_key) - bias, value = WORD_AT(node, value_context_val + sizeof(__u64));
+		if (!a->data && in_set(a->keys, key))
+			a->data = value;
+		if (!b->data && in_set(b->keys, key))
+			b->data = value;
+		context.type = WORD_AT(node, value_context_parent);
+		context.data = WORD_AT(node, value_context_parent + sizeof(__u64));
 	}
 }
 
@@ -123,8 +143,11 @@ static __always_inline void read_addr(struct grpc_call *c, struct go_iface addr)
 	if (!type || !addr.data)
 		return;
 	if (in_set(&tcp_addr_types, type)) {
-		struct go_string ip = read_string_header(addr.data + tcp_addr_ip);
-		__u64 port = read_u64(addr.data + tcp_addr_port);
+		__u8 tcp[TCP_ADDR_BUFFER] __attribute__((aligned(8)));
+		if (bpf_probe_read_user(tcp, sizeof(tcp), (void *)addr.data))
+			return;
+		struct go_string ip = STRING_AT(tcp, tcp_addr_ip);
+		__u64 port = WORD_AT(tcp, tcp_addr_port);
 		if (ip.len != 4 && ip.len != 16)
 			return;
 		if (bpf_probe_read_user(c->event.peer_ip, ip.len == 4 ? 4 : 16, (void *)ip.ptr))
@@ -152,10 +175,9 @@ static __always_inline void read_status(struct grpc_call *c, __u64 status)
 }
 
 // read_parent parses the call's traceparent: 1 if it names a valid parent. Global, for a stack of its own.
-__noinline int read_parent(__u32 target, __u32 role, __u64 id)
+__noinline int read_parent(__u32 place)
 {
-	struct span_key key = { .target = target, .role = role, .goroutine = id };
-	struct grpc_call *c = find_call(&key);
+	struct grpc_call *c = call_at(place);
 	__u8 text[TRACEPARENT_LEN + 1];
 
 	return c && parse_traceparent(c->work.traceparent, text, &c->work.parent);
@@ -174,5 +196,5 @@ static __always_inline void end(struct span_key *key, struct grpc_call *c)
 			size = sizeof(c->event);
 		emit(&c->event, size);
 	}
-	forget(key);
+	forget(key, &c->slot);
 }

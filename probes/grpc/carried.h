@@ -17,17 +17,16 @@ static __always_inline __u64 incoming_map(__u32 target, struct grpc_call *c)
 	if (o && o->operation.slot.begun == c->work.served_begun && o->operation.slot.header)
 		return read_u64(o->operation.slot.header);
 	struct context_value metadata = { .keys = &incoming_keys };
-	find_values(c->work.context, &metadata, &metadata, c->work.bias);
+	find_values(c, &metadata, &metadata);
 	return metadata.data;
 }
 
 // find_incoming looks for trace context there. What is found was then reachable for the garbage collector at this moment, and stays so until the
 // goroutine's next safe point, where the collector finds it among the arguments of the call that is made. Global: the verifier checks
 // it once.
-__noinline int find_incoming(__u32 target, __u64 stream)
+__noinline int find_incoming(__u32 target, __u32 place)
 {
-	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = stream };
-	struct grpc_call *c = find_call(&key);
+	struct grpc_call *c = call_at(place);
 	struct go_string none = {};
 	__u64 map = c ? incoming_map(target, c) : 0;
 
@@ -35,7 +34,7 @@ __noinline int find_incoming(__u32 target, __u64 stream)
 		return 0;
 	c->work.traceparent = none;
 	c->work.tracestate = none;
-	read_metadata(&key, c, map);
+	read_metadata(ROLE_STREAM, c, map);
 	return 1;
 }
 
@@ -44,7 +43,7 @@ __noinline __u64 carried_state(__u32 target, __u64 owner)
 	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = owner };
 	struct grpc_call *c = find_call(&key);
 
-	if (!c || !c->slot.trace_state_len || !find_incoming(target, owner))
+	if (!c || !c->slot.trace_state_len || !find_incoming(target, c->slot.place))
 		return 0;
 	return is_state(c->work.tracestate, c->event.text.data, c->slot.trace_state_len) ? c->work.tracestate.ptr : 0;
 }
@@ -54,7 +53,7 @@ __noinline __u64 carried_id(__u32 target, __u64 owner, __u64 writer, __u64 pos)
 	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = owner };
 	struct grpc_call *c = find_call(&key);
 
-	if (!c || !find_incoming(target, owner) || c->work.traceparent.len < CARRIED_LENGTH)
+	if (!c || !find_incoming(target, c->slot.place) || c->work.traceparent.len < CARRIED_LENGTH)
 		return 0;
 	__u64 ptr = c->work.traceparent.ptr;
 	return holds(target, writer, ptr, CARRIED_LENGTH | pos << 16) ? ptr : 0;

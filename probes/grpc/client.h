@@ -14,10 +14,9 @@ volatile const __s64 call_method, call_host, conn_target, raw_metadata, raw_adde
 
 // read_added looks for a traceparent among what was added to the metadata: [][]string, of names and values in turn. Global, for a stack of
 // its own.
-__noinline int read_added(__u32 target, __u64 stream)
+__noinline int read_added(__u32 place)
 {
-	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = stream };
-	struct grpc_call *c = find_call(&key);
+	struct grpc_call *c = call_at(place);
 	struct go_slice all = {}, one;
 
 	if (!c || bpf_probe_read_user(&all, sizeof(all), (void *)(c->work.metadata + raw_added)))
@@ -38,13 +37,13 @@ __noinline int read_added(__u32 target, __u64 stream)
 }
 
 // find_carried reads the traceparent that the call's metadata has already: true if it is valid.
-static __always_inline bool find_carried(struct span_key *key, struct grpc_call *c)
+static __always_inline bool find_carried(struct grpc_call *c)
 {
 	if (!c->work.metadata)
 		return false;
-	read_metadata(key, c, read_u64(c->work.metadata + raw_metadata));
-	read_added(key->target, key->goroutine);
-	return c->work.traceparents == 1 && read_parent(key->target, key->role, key->goroutine);
+	read_metadata(ROLE_STREAM, c, read_u64(c->work.metadata + raw_metadata));
+	read_added(c->slot.place);
+	return c->work.traceparents == 1 && read_parent(c->slot.place);
 }
 
 // read_request keeps what the call is and whom it is for.
@@ -59,15 +58,14 @@ static __always_inline void read_request(struct grpc_call *c, __u64 stream)
 }
 
 // find_metadata looks for the metadata among the values of the call's context. Global: the verifier checks it once.
-__noinline int find_metadata(__u32 target, __u64 stream)
+__noinline int find_metadata(__u32 place)
 {
-	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = stream };
 	struct context_value metadata = { .keys = &metadata_keys };
-	struct grpc_call *c = find_call(&key);
+	struct grpc_call *c = call_at(place);
 
 	if (!c)
 		return 0;
-	find_values(c->work.context, &metadata, &metadata, c->work.bias);
+	find_values(c, &metadata, &metadata);
 	c->work.metadata = metadata.data;
 	return 1;
 }
@@ -95,8 +93,8 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	}
 	read_request(c, stream);
 	know_context(&key, c, context);
-	find_metadata(key.target, key.goroutine);
-	bool child = find_carried(&key, c);
+	find_metadata(c->slot.place);
+	bool child = find_carried(c);
 	if (o && (!child || handed_on(&c->work.parent, o))) {
 		parent_of(o, &c->work.parent);
 		child = true;

@@ -33,7 +33,7 @@ type clientAnyOperation struct {
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			Place         uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -195,10 +195,11 @@ const (
 	clientMapContexts                 = "contexts"
 	clientMapDraining                 = "draining"
 	clientMapEvents                   = "events"
+	clientMapFreePlaces               = "free_places"
 	clientMapLosses                   = "losses"
 	clientMapOperationCount           = "operation_count"
-	clientMapOperationZero            = "operation_zero"
 	clientMapOperations               = "operations"
+	clientMapPlaces                   = "places"
 	clientMapSteerNotes               = "steer_notes"
 	clientMapSteeringZero             = "steering_zero"
 	clientMapSteerings                = "steerings"
@@ -276,7 +277,9 @@ const (
 	clientVarUnixAddrName             = "unix_addr_name"
 	clientVarUnixAddrTypes            = "unix_addr_types"
 	clientVarUnused                   = "unused"
+	clientVarUnusedLimits             = "unused_limits"
 	clientVarValueContextKey          = "value_context_key"
+	clientVarValueContextParent       = "value_context_parent"
 	clientVarValueContextTypes        = "value_context_types"
 	clientVarValueContextVal          = "value_context_val"
 	clientVarWriteHeadersPoints       = "write_headers_points"
@@ -345,10 +348,11 @@ type clientMapSpecs struct {
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
-	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	Places         *ebpf.MapSpec `ebpf:"places"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
@@ -426,7 +430,9 @@ type clientVariableSpecs struct {
 	UnixAddrName             *ebpf.VariableSpec `ebpf:"unix_addr_name"`
 	UnixAddrTypes            *ebpf.VariableSpec `ebpf:"unix_addr_types"`
 	Unused                   *ebpf.VariableSpec `ebpf:"unused"`
+	UnusedLimits             *ebpf.VariableSpec `ebpf:"unused_limits"`
 	ValueContextKey          *ebpf.VariableSpec `ebpf:"value_context_key"`
+	ValueContextParent       *ebpf.VariableSpec `ebpf:"value_context_parent"`
 	ValueContextTypes        *ebpf.VariableSpec `ebpf:"value_context_types"`
 	ValueContextVal          *ebpf.VariableSpec `ebpf:"value_context_val"`
 	WriteHeadersPoints       *ebpf.VariableSpec `ebpf:"write_headers_points"`
@@ -461,10 +467,11 @@ type clientMaps struct {
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
-	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	Places         *ebpf.Map `ebpf:"places"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
@@ -476,10 +483,11 @@ func (m *clientMaps) Close() error {
 		m.Contexts,
 		m.Draining,
 		m.Events,
+		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
-		m.OperationZero,
 		m.Operations,
+		m.Places,
 		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,
@@ -558,7 +566,9 @@ type clientVariables struct {
 	UnixAddrName             *ebpf.Variable `ebpf:"unix_addr_name"`
 	UnixAddrTypes            *ebpf.Variable `ebpf:"unix_addr_types"`
 	Unused                   *ebpf.Variable `ebpf:"unused"`
+	UnusedLimits             *ebpf.Variable `ebpf:"unused_limits"`
 	ValueContextKey          *ebpf.Variable `ebpf:"value_context_key"`
+	ValueContextParent       *ebpf.Variable `ebpf:"value_context_parent"`
 	ValueContextTypes        *ebpf.Variable `ebpf:"value_context_types"`
 	ValueContextVal          *ebpf.Variable `ebpf:"value_context_val"`
 	WriteHeadersPoints       *ebpf.Variable `ebpf:"write_headers_points"`

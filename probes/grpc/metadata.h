@@ -54,10 +54,9 @@ static __always_inline void keep_field(struct grpc_call *c, __u32 role, struct g
 
 // scan_group looks through the eight slots of the next group of the metadata; 0 when it was the last. A global function: the
 // verifier checks it once, not once for each group.
-__noinline int scan_group(__u32 target, __u32 role, __u64 id)
+__noinline int scan_group(__u32 place, __u32 role)
 {
-	struct span_key key = { .target = target, .role = role, .goroutine = id };
-	struct grpc_call *c = find_call(&key);
+	struct grpc_call *c = call_at(place);
 
 	if (!c || walk_done(&c->work.walk))
 		return 0;
@@ -77,14 +76,14 @@ __noinline int scan_group(__u32 target, __u32 role, __u64 id)
 	return !walk_done(&c->work.walk);
 }
 
-static __always_inline void read_metadata(struct span_key *key, struct grpc_call *c, __u64 map)
+static __always_inline void read_metadata(__u32 role, struct grpc_call *c, __u64 map)
 {
 	if (!map)
 		return;
 	start_walk(&c->work.walk, map, &metadata_layout);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
-		if (!scan_group(key->target, key->role, key->goroutine))
+		if (!scan_group(c->slot.place, role))
 			return;
 	}
 	count_loss(LOSS_HEADERS);

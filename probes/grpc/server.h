@@ -19,15 +19,14 @@ static __always_inline __u64 base_of(__u64 stream)
 
 // read_context finds the metadata and the peer.Peer among the values of the call's context, and keeps the peer's address. Global: the
 // verifier checks it once.
-__noinline int read_context(__u32 target, __u64 goroutine)
+__noinline int read_context(__u32 place)
 {
-	struct span_key key = { .target = target, .role = ROLE_SERVER, .goroutine = goroutine };
 	struct context_value metadata = { .keys = &metadata_keys }, peer = { .keys = &peer_keys };
-	struct grpc_call *c = find_call(&key);
+	struct grpc_call *c = call_at(place);
 
 	if (!c)
 		return 0;
-	find_values(c->work.context, &metadata, &peer, c->work.bias);
+	find_values(c, &metadata, &peer);
 	c->work.metadata = metadata.data;
 	if (peer.data)
 		read_addr(c, read_iface(peer.data + peer_addr));
@@ -52,9 +51,9 @@ static __always_inline void begin_stream(struct span_key *key, __u64 server, __u
 	c->work.stream = stream;
 	c->event.method = append(&c->event.text, read_string_header(base + stream_method), METHOD_MAX);
 	know_context(key, c, context);
-	read_context(key->target, key->goroutine);
-	read_metadata(key, c, c->work.metadata);
-	bool parent = c->work.traceparents == 1 && read_parent(key->target, key->role, key->goroutine);
+	read_context(c->slot.place);
+	read_metadata(ROLE_SERVER, c, c->work.metadata);
+	bool parent = c->work.traceparents == 1 && read_parent(c->slot.place);
 	c->event.head.remote_parent = parent && !http;
 	if (!parent) // a tracestate is nothing without its traceparent
 		c->event.trace_state.len = c->slot.trace_state_len = 0;

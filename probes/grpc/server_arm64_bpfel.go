@@ -33,7 +33,7 @@ type serverAnyOperation struct {
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			Place         uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -124,6 +124,13 @@ type serverGrpcEvent struct {
 	_ [6]byte
 }
 
+type serverGrpcLimits uint32
+
+const (
+	serverGrpcLimitsVALUE_CONTEXT_MAX serverGrpcLimits = 32
+	serverGrpcLimitsTCP_ADDR_MAX      serverGrpcLimits = 32
+)
+
 type serverHeaderKey struct {
 	_      structs.HostLayout
 	Target uint64
@@ -186,10 +193,11 @@ const (
 	serverMapCallsByHeader            = "calls_by_header"
 	serverMapContexts                 = "contexts"
 	serverMapEvents                   = "events"
+	serverMapFreePlaces               = "free_places"
 	serverMapLosses                   = "losses"
 	serverMapOperationCount           = "operation_count"
-	serverMapOperationZero            = "operation_zero"
 	serverMapOperations               = "operations"
+	serverMapPlaces                   = "places"
 	serverProgConnectionLost          = "connection_lost"
 	serverProgHandleStream            = "handle_stream"
 	serverProgHandlerWriteStatus      = "handler_write_status"
@@ -228,7 +236,9 @@ const (
 	serverVarUnixAddrName             = "unix_addr_name"
 	serverVarUnixAddrTypes            = "unix_addr_types"
 	serverVarUnused                   = "unused"
+	serverVarUnusedLimits             = "unused_limits"
 	serverVarValueContextKey          = "value_context_key"
+	serverVarValueContextParent       = "value_context_parent"
 	serverVarValueContextTypes        = "value_context_types"
 	serverVarValueContextVal          = "value_context_val"
 	serverVarWriteStatusPoints        = "write_status_points"
@@ -289,10 +299,11 @@ type serverMapSpecs struct {
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
-	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	Places         *ebpf.MapSpec `ebpf:"places"`
 }
 
 // serverVariableSpecs contains global variables before they are loaded into the kernel.
@@ -333,7 +344,9 @@ type serverVariableSpecs struct {
 	UnixAddrName             *ebpf.VariableSpec `ebpf:"unix_addr_name"`
 	UnixAddrTypes            *ebpf.VariableSpec `ebpf:"unix_addr_types"`
 	Unused                   *ebpf.VariableSpec `ebpf:"unused"`
+	UnusedLimits             *ebpf.VariableSpec `ebpf:"unused_limits"`
 	ValueContextKey          *ebpf.VariableSpec `ebpf:"value_context_key"`
+	ValueContextParent       *ebpf.VariableSpec `ebpf:"value_context_parent"`
 	ValueContextTypes        *ebpf.VariableSpec `ebpf:"value_context_types"`
 	ValueContextVal          *ebpf.VariableSpec `ebpf:"value_context_val"`
 	WriteStatusPoints        *ebpf.VariableSpec `ebpf:"write_status_points"`
@@ -362,10 +375,11 @@ type serverMaps struct {
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
-	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	Places         *ebpf.Map `ebpf:"places"`
 }
 
 func (m *serverMaps) Close() error {
@@ -373,10 +387,11 @@ func (m *serverMaps) Close() error {
 		m.CallsByHeader,
 		m.Contexts,
 		m.Events,
+		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
-		m.OperationZero,
 		m.Operations,
+		m.Places,
 	)
 }
 
@@ -418,7 +433,9 @@ type serverVariables struct {
 	UnixAddrName             *ebpf.Variable `ebpf:"unix_addr_name"`
 	UnixAddrTypes            *ebpf.Variable `ebpf:"unix_addr_types"`
 	Unused                   *ebpf.Variable `ebpf:"unused"`
+	UnusedLimits             *ebpf.Variable `ebpf:"unused_limits"`
 	ValueContextKey          *ebpf.Variable `ebpf:"value_context_key"`
+	ValueContextParent       *ebpf.Variable `ebpf:"value_context_parent"`
 	ValueContextTypes        *ebpf.Variable `ebpf:"value_context_types"`
 	ValueContextVal          *ebpf.Variable `ebpf:"value_context_val"`
 	WriteStatusPoints        *ebpf.Variable `ebpf:"write_status_points"`

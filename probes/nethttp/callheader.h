@@ -5,10 +5,9 @@
 #include "client.h"
 
 // scan_call_group looks for trace context among the eight slots of the next group of the header map; 0 when it was the last.
-__noinline int scan_call_group(__u32 target, __u64 goroutine)
+__noinline int scan_call_group(__u32 place)
 {
-	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&key);
+	struct http_call *c = call_at(place);
 
 	if (!c || walk_done(&c->work.walk))
 		return 0;

@@ -18,7 +18,7 @@ static __always_inline struct http_call *owner_of(struct steering *s, __u32 targ
 // find_incoming looks for the header of the request that the call is a part of. Only while that is served: what is found was then
 // reachable for the garbage collector at this moment, and stays so until the goroutine's next safe point, where the collector
 // finds it among the arguments of the call that is made.
-static __always_inline bool find_incoming(__u32 target, struct span_key *owner, struct http_call *c)
+static __always_inline bool find_incoming(__u32 target, struct http_call *c)
 {
 	struct any_operation *o = find_served(target, c->work.served);
 	struct go_string none = {};
@@ -30,7 +30,7 @@ static __always_inline bool find_incoming(__u32 target, struct span_key *owner, 
 	start_walk(&c->work.walk, read_u64(o->operation.slot.header), &header_layout);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
-		if (!scan_call_group(target, owner->goroutine))
+		if (!scan_call_group(c->slot.place))
 			return true;
 	}
 	return false;
@@ -41,7 +41,7 @@ __noinline __u64 carried_state(__u32 target, __u64 goroutine)
 	struct span_key owner = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct http_call *c = find_call(&owner);
 
-	if (!c || !c->slot.trace_state_len || !find_incoming(target, &owner, c))
+	if (!c || !c->slot.trace_state_len || !find_incoming(target, c))
 		return 0;
 	return is_state(c->work.tracestate, c->event.text.data, c->slot.trace_state_len) ? c->work.tracestate.ptr : 0;
 }
@@ -51,7 +51,7 @@ __noinline __u64 carried_id(__u32 target, __u64 goroutine, __u64 writer, __u64 p
 	struct span_key owner = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct http_call *c = find_call(&owner);
 
-	if (!c || !find_incoming(target, &owner, c) || c->work.traceparent.len < CARRIED_LENGTH)
+	if (!c || !find_incoming(target, c) || c->work.traceparent.len < CARRIED_LENGTH)
 		return 0;
 	__u64 ptr = c->work.traceparent.ptr;
 	return holds(target, writer, ptr, CARRIED_LENGTH | pos << 16) ? ptr : 0;

@@ -60,5 +60,10 @@ volatile const __s64 bufio_err, bufio_buf, bufio_n;
 
 static __always_inline struct http_call *find_call(struct span_key *key)
 {
-	return bpf_map_lookup_elem(&operations, key);
+	return (struct http_call *)find_operation(key);
+}
+
+static __always_inline struct http_call *call_at(__u32 place)
+{
+	return (struct http_call *)operation_at(place);
 }

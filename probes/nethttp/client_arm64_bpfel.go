@@ -33,7 +33,7 @@ type clientAnyOperation struct {
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			Place         uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -252,10 +252,11 @@ const (
 	clientMapContexts                = "contexts"
 	clientMapDraining                = "draining"
 	clientMapEvents                  = "events"
+	clientMapFreePlaces              = "free_places"
 	clientMapLosses                  = "losses"
 	clientMapOperationCount          = "operation_count"
-	clientMapOperationZero           = "operation_zero"
 	clientMapOperations              = "operations"
+	clientMapPlaces                  = "places"
 	clientMapSteerNotes              = "steer_notes"
 	clientMapSteeringZero            = "steering_zero"
 	clientMapSteerings               = "steerings"
@@ -396,10 +397,11 @@ type clientMapSpecs struct {
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
-	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	Places         *ebpf.MapSpec `ebpf:"places"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
@@ -498,10 +500,11 @@ type clientMaps struct {
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
-	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	Places         *ebpf.Map `ebpf:"places"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
@@ -514,10 +517,11 @@ func (m *clientMaps) Close() error {
 		m.Contexts,
 		m.Draining,
 		m.Events,
+		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
-		m.OperationZero,
 		m.Operations,
+		m.Places,
 		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,

@@ -40,10 +40,9 @@ static __always_inline void keep_header(struct http_request *r, struct go_string
 
 // scan_group looks through the eight slots of the next group of the header map; 0 when it was the last. A global function: the
 // verifier checks it once, not once for each group.
-__noinline int scan_group(__u64 target, __u64 goroutine)
+__noinline int scan_group(__u32 place)
 {
-	struct span_key key = { .target = target, .goroutine = goroutine };
-	struct http_request *r = find_request(&key);
+	struct http_request *r = request_at(place);
 
 	if (!r || walk_done(&r->work.walk))
 		return 0;
@@ -64,10 +63,9 @@ __noinline int scan_group(__u64 target, __u64 goroutine)
 }
 
 // read_parent parses the traceparent header: 1 if it names a valid parent.
-__noinline int read_parent(__u64 target, __u64 goroutine)
+__noinline int read_parent(__u32 place)
 {
-	struct span_key key = { .target = target, .goroutine = goroutine };
-	struct http_request *r = find_request(&key);
+	struct http_request *r = request_at(place);
 	__u8 text[TRACEPARENT_LEN + 1];
 
 	return r && parse_traceparent(r->work.traceparent, text, &r->work.parent);

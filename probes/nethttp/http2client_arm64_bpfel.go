@@ -33,7 +33,7 @@ type http2clientAnyOperation struct {
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			Place         uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -195,10 +195,11 @@ const (
 	http2clientMapContexts                     = "contexts"
 	http2clientMapDraining                     = "draining"
 	http2clientMapEvents                       = "events"
+	http2clientMapFreePlaces                   = "free_places"
 	http2clientMapLosses                       = "losses"
 	http2clientMapOperationCount               = "operation_count"
-	http2clientMapOperationZero                = "operation_zero"
 	http2clientMapOperations                   = "operations"
+	http2clientMapPlaces                       = "places"
 	http2clientMapSteerNotes                   = "steer_notes"
 	http2clientMapSteeringZero                 = "steering_zero"
 	http2clientMapSteerings                    = "steerings"
@@ -325,10 +326,11 @@ type http2clientMapSpecs struct {
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
-	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	Places         *ebpf.MapSpec `ebpf:"places"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
@@ -421,10 +423,11 @@ type http2clientMaps struct {
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
-	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	Places         *ebpf.Map `ebpf:"places"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
@@ -437,10 +440,11 @@ func (m *http2clientMaps) Close() error {
 		m.Contexts,
 		m.Draining,
 		m.Events,
+		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
-		m.OperationZero,
 		m.Operations,
+		m.Places,
 		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,

@@ -33,7 +33,7 @@ type http2serverAnyOperation struct {
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			Place         uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -122,10 +122,11 @@ type http2serverSpanKey struct {
 const (
 	http2serverMapContexts               = "contexts"
 	http2serverMapEvents                 = "events"
+	http2serverMapFreePlaces             = "free_places"
 	http2serverMapLosses                 = "losses"
 	http2serverMapOperationCount         = "operation_count"
-	http2serverMapOperationZero          = "operation_zero"
 	http2serverMapOperations             = "operations"
+	http2serverMapPlaces                 = "places"
 	http2serverProgHttp2HandlerDone      = "http2_handler_done"
 	http2serverProgHttp2RunHandler       = "http2_run_handler"
 	http2serverVarBoundsCode             = "bounds_code"
@@ -226,10 +227,11 @@ type http2serverProgramSpecs struct {
 type http2serverMapSpecs struct {
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
-	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	Places         *ebpf.MapSpec `ebpf:"places"`
 }
 
 // http2serverVariableSpecs contains global variables before they are loaded into the kernel.
@@ -304,20 +306,22 @@ func (o *http2serverObjects) Close() error {
 type http2serverMaps struct {
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
-	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	Places         *ebpf.Map `ebpf:"places"`
 }
 
 func (m *http2serverMaps) Close() error {
 	return _Http2serverClose(
 		m.Contexts,
 		m.Events,
+		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
-		m.OperationZero,
 		m.Operations,
+		m.Places,
 	)
 }
 

@@ -16,9 +16,6 @@
 volatile const struct go_map_layout header_layout;
 volatile const __s64 request_size, request_method, request_header, request_ctx;
 
-#define WORD_AT(buffer, offset) (*(__u64 *)((buffer) + (offset)))
-#define STRING_AT(buffer, offset) (*(struct go_string *)((buffer) + (offset)))
-
 // Header names as the words that they are compared by.
 #define WORD(a, b, c, d, e, f, g, h) \
 	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)

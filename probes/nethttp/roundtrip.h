@@ -32,10 +32,9 @@ static __always_inline __u8 count_resends(__u64 response)
 }
 
 // read_url keeps the parts of the request's URL. 0 if that fails. Global, for a stack of its own.
-__noinline int read_url(__u32 target, __u64 goroutine, __u64 url)
+__noinline int read_url(__u32 place, __u64 url)
 {
-	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&key);
+	struct http_call *c = call_at(place);
 	__u8 u[URL_BUFFER] __attribute__((aligned(8))) = {};
 
 	if (!c || !read_struct(u, url_size, sizeof(u), url))
@@ -55,10 +54,9 @@ __noinline int read_url(__u32 target, __u64 goroutine, __u64 url)
 }
 
 // read_call keeps what is to be known of the request when the call begins. 0 if that fails.
-__noinline int read_call(__u32 target, __u64 goroutine, __u64 request)
+__noinline int read_call(__u32 place, __u64 request)
 {
-	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&key);
+	struct http_call *c = call_at(place);
 	__u8 req[REQUEST_BUFFER] __attribute__((aligned(8))) = {};
 
 	if (!c || !read_struct(req, request_size, sizeof(req), request))
@@ -72,20 +70,19 @@ __noinline int read_call(__u32 target, __u64 goroutine, __u64 request)
 }
 
 // read_carried parses the traceparent that the request carries already: 1 if it is valid.
-__noinline int read_carried(__u32 target, __u64 goroutine)
+__noinline int read_carried(__u32 place)
 {
-	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&key);
+	struct http_call *c = call_at(place);
 	__u8 text[TRACEPARENT_LEN + 1];
 
 	return c && parse_traceparent(c->work.traceparent, text, &c->work.parent);
 }
 
-static __always_inline void find_carried(struct span_key *key)
+static __always_inline void find_carried(__u32 place)
 {
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
-		if (!scan_call_group(key->target, key->goroutine))
+		if (!scan_call_group(place))
 			return;
 	}
 	count_loss(LOSS_HEADERS);
@@ -166,13 +163,13 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 		c->work.served_begun = o->operation.slot.begun;
 	}
 	__u64 url = read_u64(request + request_url);
-	if (!read_call(key.target, key.goroutine, request) || !read_url(key.target, key.goroutine, url)) {
+	if (!read_call(c->slot.place, request) || !read_url(c->slot.place, url)) {
 		count_loss(LOSS_READ);
 		leave(&key, &c->slot);
 		return;
 	}
-	find_carried(&key);
-	bool carries = c->work.traceparent.len, child = carries && read_carried(key.target, key.goroutine);
+	find_carried(c->slot.place);
+	bool carries = c->work.traceparent.len, child = carries && read_carried(c->slot.place);
 	if (o && (!child || handed_on(&c->work.parent, o))) {
 		parent_of(o, &c->work.parent);
 		child = true;

@@ -18,10 +18,9 @@ static __always_inline struct http_request *begin(struct span_key *key)
 }
 
 // read_request keeps what a handler may change: it is read before one runs. 0 if that fails. Global, for a stack of its own.
-__noinline int read_request(__u64 target, __u64 goroutine)
+__noinline int read_request(__u32 place)
 {
-	struct span_key key = { .target = target, .goroutine = goroutine };
-	struct http_request *r = find_request(&key);
+	struct http_request *r = request_at(place);
 	__u8 req[REQUEST_BUFFER] __attribute__((aligned(8))) = {};
 
 	if (!r || !read_struct(req, request_size, sizeof(req), r->work.request))
@@ -39,11 +38,11 @@ __noinline int read_request(__u64 target, __u64 goroutine)
 	return 1;
 }
 
-static __always_inline void read_headers(struct span_key *key)
+static __always_inline void read_headers(__u32 place)
 {
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAP_MAX_GROUPS; i++) {
-		if (!scan_group(key->target, key->goroutine))
+		if (!scan_group(place))
 			return;
 	}
 	count_loss(LOSS_HEADERS);
@@ -79,7 +78,7 @@ static __always_inline void begin_request(struct span_key *key, __u64 request, _
 	r->event.head.start = bpf_ktime_get_boot_ns();
 	r->work.response = response;
 	r->work.request = request;
-	if (!read_request(key->target, key->goroutine)) {
+	if (!read_request(r->slot.place)) {
 		count_loss(LOSS_READ);
 		return;
 	}
@@ -90,8 +89,8 @@ static __always_inline void begin_request(struct span_key *key, __u64 request, _
 	else if (!r->slot.context_key)
 		own_context(key, &r->slot, read_u64(r->slot.context + cancel_ctx_parent + sizeof(__u64)));
 	r->slot.header = held_header(request, response, connection);
-	read_headers(key);
-	bool remote = r->work.traceparents == 1 && read_parent(key->target, key->goroutine);
+	read_headers(r->slot.place);
+	bool remote = r->work.traceparents == 1 && read_parent(r->slot.place);
 	r->event.head.remote_parent = remote;
 	bool yes = start_span(&r->event.head, remote ? &r->work.parent : NULL);
 	r->slot.state = yes ? OPERATION_SAMPLED : OPERATION_UNSAMPLED;

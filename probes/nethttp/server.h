@@ -43,7 +43,12 @@ _Static_assert(sizeof(struct http_request) <= OPERATION_SIZE, "a request has no 
 
 static __always_inline struct http_request *find_request(struct span_key *key)
 {
-	return bpf_map_lookup_elem(&operations, key);
+	return (struct http_request *)find_operation(key);
+}
+
+static __always_inline struct http_request *request_at(__u32 place)
+{
+	return (struct http_request *)operation_at(place);
 }
 
 // The largest offsets that the programs can cope with, for user space to check.

@@ -33,7 +33,7 @@ type serverAnyOperation struct {
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			Place         uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -193,10 +193,11 @@ type serverSpanText struct {
 const (
 	serverMapContexts              = "contexts"
 	serverMapEvents                = "events"
+	serverMapFreePlaces            = "free_places"
 	serverMapLosses                = "losses"
 	serverMapOperationCount        = "operation_count"
-	serverMapOperationZero         = "operation_zero"
 	serverMapOperations            = "operations"
+	serverMapPlaces                = "places"
 	serverProgMuxMatch             = "mux_match"
 	serverProgServeHttp            = "serve_http"
 	serverProgServeHttpReturn      = "serve_http_return"
@@ -314,10 +315,11 @@ type serverProgramSpecs struct {
 type serverMapSpecs struct {
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
-	OperationZero  *ebpf.MapSpec `ebpf:"operation_zero"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
+	Places         *ebpf.MapSpec `ebpf:"places"`
 }
 
 // serverVariableSpecs contains global variables before they are loaded into the kernel.
@@ -403,20 +405,22 @@ func (o *serverObjects) Close() error {
 type serverMaps struct {
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
-	OperationZero  *ebpf.Map `ebpf:"operation_zero"`
 	Operations     *ebpf.Map `ebpf:"operations"`
+	Places         *ebpf.Map `ebpf:"places"`
 }
 
 func (m *serverMaps) Close() error {
 	return _ServerClose(
 		m.Contexts,
 		m.Events,
+		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
-		m.OperationZero,
 		m.Operations,
+		m.Places,
 	)
 }
 
