@@ -82,9 +82,9 @@ func callConstants(alternatives ...http2Names) []probes.Constant {
 		{Name: clientVarRequestResponse, Of: request("Response"), Max: clientRequestMax},
 		{Name: clientVarRequestUrl, Of: request("URL")},
 		{Name: clientVarResponseRequest, Of: response("Request")},
-		{Name: clientVarResponseStatus, Of: response("StatusCode")},
-		{Name: clientVarResponseProtoMajor, Of: response("ProtoMajor")},
-		{Name: clientVarResponseProtoMinor, Of: response("ProtoMinor")},
+		{Name: clientVarResponseStatus, Of: response("StatusCode"), Max: clientAnswerMax},
+		{Name: clientVarResponseProtoMajor, Of: response("ProtoMajor"), Max: clientAnswerMax},
+		{Name: clientVarResponseProtoMinor, Of: response("ProtoMinor"), Max: clientAnswerMax},
 		{Name: clientVarUrlScheme, Of: url("Scheme"), Max: clientURLMax},
 		{Name: clientVarUrlOpaque, Of: url("Opaque"), Max: clientURLMax},
 		{Name: clientVarUrlUser, Of: url("User"), Max: clientURLMax},
@@ -116,6 +116,7 @@ func callConstants(alternatives ...http2Names) []probes.Constant {
 // The largest offsets at which the programs find a field in their copy of a struct.
 const (
 	clientRequestMax = int64(clientHttpClientLimitsCLIENT_REQUEST_OFFSET_MAX)
+	clientAnswerMax  = int64(clientHttpClientLimitsCLIENT_ANSWER_OFFSET_MAX)
 	clientURLMax     = int64(clientHttpClientLimitsCLIENT_URL_OFFSET_MAX)
 	clientURLByteMax = int64(clientHttpClientLimitsCLIENT_URL_BYTE_OFFSET_MAX)
 )

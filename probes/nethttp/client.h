@@ -12,6 +12,7 @@
 #define QUERY_MAX 1024
 #define FRAGMENT_MAX 128
 #define URL_BUFFER 144 // bytes of a URL that hold the fields below
+#define ANSWER_BUFFER 56 // bytes of a Response, likewise
 #define MAX_RESENDS 16
 
 struct http_client_event {
@@ -48,6 +49,7 @@ _Static_assert(sizeof(struct http_call) <= OPERATION_SIZE, "a call has no room a
 enum http_client_limits {
 	CLIENT_REQUEST_OFFSET_MAX = REQUEST_BUFFER - 16,
 	CLIENT_URL_OFFSET_MAX = URL_BUFFER - 16,
+	CLIENT_ANSWER_OFFSET_MAX = ANSWER_BUFFER - 8,
 	CLIENT_URL_BYTE_OFFSET_MAX = URL_BUFFER - 1,
 	CLIENT_REQUEST_SIZE = REQUEST_BUFFER,
 	CLIENT_URL_SIZE = URL_BUFFER,

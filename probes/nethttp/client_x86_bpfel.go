@@ -147,6 +147,7 @@ type clientHttpClientLimits uint32
 const (
 	clientHttpClientLimitsCLIENT_REQUEST_OFFSET_MAX  clientHttpClientLimits = 256
 	clientHttpClientLimitsCLIENT_URL_OFFSET_MAX      clientHttpClientLimits = 128
+	clientHttpClientLimitsCLIENT_ANSWER_OFFSET_MAX   clientHttpClientLimits = 48
 	clientHttpClientLimitsCLIENT_URL_BYTE_OFFSET_MAX clientHttpClientLimits = 143
 	clientHttpClientLimitsCLIENT_REQUEST_SIZE        clientHttpClientLimits = 272
 	clientHttpClientLimitsCLIENT_URL_SIZE            clientHttpClientLimits = 144

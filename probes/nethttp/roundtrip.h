@@ -185,14 +185,15 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 static __always_inline void read_outcome(struct pt_regs *ctx, const volatile struct point *p, struct http_call *c)
 {
 	__u64 response = result_word(ctx, p, 0), error = result_word(ctx, p, 1);
+	__u8 answer[ANSWER_BUFFER] __attribute__((aligned(8)));
 
 	if (error) {
 		c->event.failed = 1;
 		c->event.error_type = dynamic_type(error, load_bias(ctx, p));
-	} else if (response) {
-		c->event.status = read_u64(response + response_status);
-		c->event.proto_major = read_u64(response + response_proto_major);
-		c->event.proto_minor = read_u64(response + response_proto_minor);
+	} else if (response && !bpf_probe_read_user(answer, sizeof(answer), (void *)response)) {
+		c->event.status = WORD_AT(answer, response_status);
+		c->event.proto_major = WORD_AT(answer, response_proto_major);
+		c->event.proto_minor = WORD_AT(answer, response_proto_minor);
 	}
 }
 
