@@ -1,5 +1,7 @@
 package bpf
 
+import "github.com/cilium/ebpf"
+
 // VerifiedInstructions returns how many instructions the verifier walked through for each program; nil below kernel 5.16.
 func (p *Programs) VerifiedInstructions() (map[string]uint32, error) {
 	n := map[string]uint32{}
@@ -34,3 +36,6 @@ func (r *Runtime) Contexts() (n int) {
 	}
 	return n
 }
+
+// AgentEnded is the map that says whether the agent has ended.
+func (r *Runtime) AgentEnded() *ebpf.Map { return r.shared.AgentEnded }

@@ -30,6 +30,7 @@ type Runtime struct {
 	opts     Options
 	shared   sharedMaps
 	tailCall bool // the kernel takes the one that keeps it from giving programs private stacks
+	ending   *ending
 }
 
 // Open creates the shared maps. The error says which right is missing if that is the cause.
@@ -73,7 +74,7 @@ func ringSize(n int) int {
 }
 
 // Close frees the shared maps.
-func (r *Runtime) Close() error { return r.shared.Close() }
+func (r *Runtime) Close() error { return errors.Join(r.ending.Close(), r.shared.Close()) }
 
 // Losses reads the kernel's counters.
 func (r *Runtime) Losses() (Losses, error) {
@@ -161,6 +162,7 @@ func (r *Runtime) sharedMaps(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 		sharedMapCallsByHeader:  r.shared.CallsByHeader,
 		sharedMapSteerings:      r.shared.Steerings,
 		sharedMapDraining:       r.shared.Draining,
+		sharedMapAgentEnded:     r.shared.AgentEnded,
 	}
 	for name := range maps {
 		if _, ok := spec.Maps[name]; !ok {

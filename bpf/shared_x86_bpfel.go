@@ -326,6 +326,7 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	sharedMapAgentEnded           = "agent_ended"
 	sharedMapCallsByHeader        = "calls_by_header"
 	sharedMapContexts             = "contexts"
 	sharedMapDraining             = "draining"
@@ -433,6 +434,7 @@ type sharedProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sharedMapSpecs struct {
+	AgentEnded     *ebpf.MapSpec `ebpf:"agent_ended"`
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
@@ -518,6 +520,7 @@ func (o *sharedObjects) Close() error {
 //
 // It can be passed to loadSharedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sharedMaps struct {
+	AgentEnded     *ebpf.Map `ebpf:"agent_ended"`
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
@@ -534,6 +537,7 @@ type sharedMaps struct {
 
 func (m *sharedMaps) Close() error {
 	return _SharedClose(
+		m.AgentEnded,
 		m.CallsByHeader,
 		m.Contexts,
 		m.Draining,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "context.h"
+#include "ending.h"
 #include "inject.h"
 #include "point.h"
 #include "stack.h"
@@ -141,11 +142,11 @@ static __always_inline struct steering *new_steering(struct span_key *key, struc
 }
 
 // may_begin makes a header count as begun, unless the target is being let go: user space says so first, waits a moment, and
-// then looks for what is begun.
+// then looks for what is begun. Or the agent ends, and the kernel waits a moment (ending.bpf.c).
 static __always_inline bool may_begin(struct steering *s, __u32 target)
 {
 	*(volatile __u32 *)&s->state = STEER_GOING;
-	if (!bpf_map_lookup_elem(&draining, &target))
+	if (!bpf_map_lookup_elem(&draining, &target) && !agent_has_ended())
 		return true;
 	s->state = STEER_NONE;
 	return false;

@@ -108,6 +108,9 @@ func New(cfg Config) (_ *Agent, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	if err := a.runtime.WatchEnd(); err != nil {
+		cfg.Log.Warn("if the agent is killed, a request whose header is being written at that moment may be damaged", zap.Error(err))
+	}
 	a.programs = newPrograms(a.runtime, a.probes, cfg.Inject)
 	if a.reader, err = a.runtime.NewReader(); err != nil {
 		return nil, err

@@ -249,6 +249,7 @@ type clientSteering struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	clientMapAgentEnded              = "agent_ended"
 	clientMapCallsByHeader           = "calls_by_header"
 	clientMapContexts                = "contexts"
 	clientMapDraining                = "draining"
@@ -394,6 +395,7 @@ type clientProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type clientMapSpecs struct {
+	AgentEnded     *ebpf.MapSpec `ebpf:"agent_ended"`
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
@@ -497,6 +499,7 @@ func (o *clientObjects) Close() error {
 //
 // It can be passed to loadClientObjects or ebpf.CollectionSpec.LoadAndAssign.
 type clientMaps struct {
+	AgentEnded     *ebpf.Map `ebpf:"agent_ended"`
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
@@ -514,6 +517,7 @@ type clientMaps struct {
 
 func (m *clientMaps) Close() error {
 	return _ClientClose(
+		m.AgentEnded,
 		m.CallsByHeader,
 		m.Contexts,
 		m.Draining,

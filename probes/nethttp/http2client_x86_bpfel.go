@@ -191,6 +191,7 @@ type http2clientSteering struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	http2clientMapAgentEnded                   = "agent_ended"
 	http2clientMapCallsByHeader                = "calls_by_header"
 	http2clientMapContexts                     = "contexts"
 	http2clientMapDraining                     = "draining"
@@ -322,6 +323,7 @@ type http2clientProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type http2clientMapSpecs struct {
+	AgentEnded     *ebpf.MapSpec `ebpf:"agent_ended"`
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
@@ -419,6 +421,7 @@ func (o *http2clientObjects) Close() error {
 //
 // It can be passed to loadHttp2clientObjects or ebpf.CollectionSpec.LoadAndAssign.
 type http2clientMaps struct {
+	AgentEnded     *ebpf.Map `ebpf:"agent_ended"`
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
@@ -436,6 +439,7 @@ type http2clientMaps struct {
 
 func (m *http2clientMaps) Close() error {
 	return _Http2clientClose(
+		m.AgentEnded,
 		m.CallsByHeader,
 		m.Contexts,
 		m.Draining,

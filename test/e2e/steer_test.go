@@ -13,7 +13,7 @@ import (
 	"github.com/remora-agent/remora/internal/testenv"
 )
 
-var rounds = flag.Int("rounds", 3, "how `many` times TestSteerAttachDetach attaches and detaches under load")
+var rounds = flag.Int("rounds", 3, "how `many` agents come and go, or are killed, under load")
 
 // steered starts a fixture whose runtime is made to check much and an agent that steers. A test that cannot have one is skipped.
 func steered(t *testing.T, spec testenv.BuildSpec) (*testenv.Target, testenv.AgentOptions) {
@@ -69,6 +69,23 @@ func TestSteerAttachDetach(t *testing.T) {
 		t.Run(spec.String(), func(t *testing.T) {
 			target, options := steered(t, spec)
 			comeAndGo(t, target, options, func() { sendAll(t, target, 20) })
+		})
+	}
+}
+
+// TestSteerKilled: agents that are killed while requests are on their way damage none.
+func TestSteerKilled(t *testing.T) {
+	for _, spec := range injectBuilds("testdata/xnet") {
+		t.Run(spec.String(), func(t *testing.T) {
+			target, options := steered(t, spec)
+			underLoad(t, target, func() { sendAll(t, target, 20) }, func() {
+				for range *rounds {
+					agent := testenv.StartAgent(t, options)
+					agent.WaitTraced(t, target.PID)
+					time.Sleep(testenv.Patient(50 * time.Millisecond))
+					agent.Kill(t)
+				}
+			})
 		})
 	}
 }
