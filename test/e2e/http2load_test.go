@@ -92,11 +92,11 @@ func operations(t *testing.T, agent int) int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info.Name == "operations" {
+		if info.Name == "places" {
 			return entries(t, m)
 		}
 	}
-	t.Fatal("agent has no map of operations")
+	t.Fatal("agent has no map of places")
 	return 0
 }
 
