@@ -306,7 +306,7 @@ func TestTracingDamagesNothing(t *testing.T) {
 				Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_PROPAGATION=none"},
 			})
 			agent.WaitTraced(t, target.PID)
-			sendAll(t, target, *requests)
+			sendAll(t, target, *requests, 1)
 		})
 	}
 }
@@ -328,7 +328,7 @@ func TestInjectDamagesNothing(t *testing.T) {
 					Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_INJECT=write", fmt.Sprint("REMORA_TEST_FAIL_WRITE=", step)},
 				})
 				agent.WaitTraced(t, target.PID)
-				sendAll(t, target, *requests)
+				sendAll(t, target, *requests, 1)
 				if target.Exited() {
 					t.Errorf("target is gone:\n%s", target.Output())
 				}
@@ -337,14 +337,14 @@ func TestInjectDamagesNothing(t *testing.T) {
 	}
 }
 
-// sendAll sends n requests in each of five ways, from 65 connections at a time. Every 50th body is of 1 MB, every tenth header block is of many KB.
-func sendAll(t *testing.T, target *testenv.Target, n int) {
+// sendAll sends n requests in each of five ways, from so many connections at a time for each way. Every 50th body is of 1 MB, every tenth header block is of
+// many KB.
+func sendAll(t *testing.T, target *testenv.Target, n, connections int) {
 	t.Helper()
 	ways := map[string]string{
 		"http1": "http://" + target.Addr("plain"), "http2": "https://" + target.Addr("tls"), "h2c": "http://" + target.Addr("h2c"),
 		"xnet": "https://" + target.Addr("configured"), "configured": "https://" + target.Addr("configured"),
 	}
-	const connections = 13 // for each way
 	client := &http.Client{Timeout: testenv.Patient(60 * time.Second), Transport: &http.Transport{MaxIdleConnsPerHost: connections * len(ways)}}
 	defer client.CloseIdleConnections()
 	var group sync.WaitGroup

@@ -24,7 +24,7 @@ func steered(t *testing.T, spec testenv.BuildSpec) (*testenv.Target, testenv.Age
 }
 
 // TestSteerStorm: while the runtime collects garbage all the time and checks what it marked, and a signal interrupts the program a
-// thousand times a second, requests are what they were, and every one carries one traceparent. -requests says how many.
+// thousand times a second, requests on 65 connections are what they were, and every one carries one traceparent. -requests says how many.
 func TestSteerStorm(t *testing.T) {
 	for _, spec := range injectBuilds("testdata/xnet") {
 		t.Run(spec.String(), func(t *testing.T) {
@@ -32,7 +32,7 @@ func TestSteerStorm(t *testing.T) {
 			agent := testenv.StartAgent(t, options)
 			agent.WaitTraced(t, target.PID)
 			stop := interrupt(target.PID)
-			sendAll(t, target, *requests)
+			sendAll(t, target, *requests, 13)
 			stop()
 			if target.Exited() {
 				t.Errorf("target is gone:\n%s", target.Output())
@@ -68,7 +68,7 @@ func TestSteerAttachDetach(t *testing.T) {
 	for _, spec := range injectBuilds("testdata/xnet") {
 		t.Run(spec.String(), func(t *testing.T) {
 			target, options := steered(t, spec)
-			comeAndGo(t, target, options, func() { sendAll(t, target, 20) })
+			comeAndGo(t, target, options, func() { sendAll(t, target, 20, 1) })
 		})
 	}
 }
@@ -78,7 +78,7 @@ func TestSteerKilled(t *testing.T) {
 	for _, spec := range injectBuilds("testdata/xnet") {
 		t.Run(spec.String(), func(t *testing.T) {
 			target, options := steered(t, spec)
-			underLoad(t, target, func() { sendAll(t, target, 20) }, func() {
+			underLoad(t, target, func() { sendAll(t, target, 20, 1) }, func() {
 				for range *rounds {
 					agent := testenv.StartAgent(t, options)
 					agent.WaitTraced(t, target.PID)
@@ -157,7 +157,7 @@ func TestSteerTwoAgents(t *testing.T) {
 			for range 2 {
 				testenv.StartAgent(t, options).WaitTraced(t, target.PID)
 			}
-			sendAll(t, target, *requests)
+			sendAll(t, target, *requests, 1)
 		})
 	}
 }
