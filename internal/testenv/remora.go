@@ -74,7 +74,7 @@ type Agent struct {
 func StartAgent(t testing.TB, o AgentOptions) *Agent {
 	t.Helper()
 	a := LaunchAgent(t, o)
-	Eventually(t, 20*time.Second, "agent ready", func() bool {
+	Eventually(t, time.Minute, "agent ready", func() bool {
 		if a.Exited() {
 			t.Fatalf("agent ended with %d before it was ready:\n%s", a.ExitCode(), a.Output())
 		}
