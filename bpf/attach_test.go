@@ -160,6 +160,7 @@ func testAttach(t *testing.T, v variant) {
 		t.Errorf("the ring buffer is %g full after it was drained", fill)
 	}
 	testenv.Eventually(t, 5*time.Second, "connections end", func() bool { return a.runtime.InFlight() == 0 && a.runtime.Contexts() == 0 })
+	a.allFree(t, v)
 	a.close(t)
 	a.get(t, "/hello") // it serves on
 	a.Stop()
@@ -213,6 +214,15 @@ func TestForget(t *testing.T) {
 	}
 	if n, contexts := a.runtime.InFlight(), a.runtime.Contexts(); n != 0 || contexts != 0 {
 		t.Errorf("%d operations and %d contexts stay", n, contexts)
+	}
+	a.allFree(t, v)
+}
+
+// allFree says that no place of an operation was lost.
+func (a *attached) allFree(t *testing.T, v variant) {
+	t.Helper()
+	if n, want := a.runtime.TakeFreePlaces(), v.options().InFlight; n != want {
+		t.Errorf("%d places are free, want all %d", n, want)
 	}
 }
 

@@ -39,3 +39,13 @@ func (r *Runtime) Contexts() (n int) {
 
 // AgentEnded is the map that says whether the agent has ended.
 func (r *Runtime) AgentEnded() *ebpf.Map { return r.shared.AgentEnded }
+
+// TakeFreePlaces takes all places that are nobody's, and returns how many different ones there were.
+func (r *Runtime) TakeFreePlaces() int {
+	taken := map[uint32]bool{}
+	var place uint32
+	for r.shared.FreePlaces.LookupAndDelete(nil, &place) == nil {
+		taken[place] = true
+	}
+	return len(taken)
+}
