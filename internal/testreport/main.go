@@ -1,6 +1,6 @@
 // Testreport reads `go test -json` from stdin and prints what a person needs: a line for each package, the output of tests that
-// failed, and at the end the counts and every skipped test with its reason. It ends with 1 when something failed, or when
-// nothing was tested.
+// failed, and at the end every skipped test by its reason, the failed tests again in short, and the counts. It ends with 1 when
+// something failed, or when nothing was tested.
 package main
 
 import (
@@ -9,8 +9,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 )
+
+// shownAgain is how many lines of a failed test's output are repeated at the end, where they are seen first.
+const shownAgain = 40
 
 // event is one line of `go test -json`, see `go doc test2json`.
 type event struct {
@@ -23,11 +28,20 @@ type report struct {
 	output         map[string][]string // of tests and packages that are not finished
 	failing        map[string]bool     // packages of which a test failed
 	passed, failed int
-	skipped        []string
+	failures       []failure
+	skips          int
+	reasons        []string            // in the order of the first skip
+	skipped        map[string][]string // the tests by reason
+}
+
+type failure struct{ pkg, test, output string }
+
+func newReport(out io.Writer) *report {
+	return &report{out: out, output: map[string][]string{}, failing: map[string]bool{}, skipped: map[string][]string{}}
 }
 
 func main() {
-	r := &report{out: os.Stdout, output: map[string][]string{}, failing: map[string]bool{}}
+	r := newReport(os.Stdout)
 	if err := r.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "testreport:", err)
 		os.Exit(1)
@@ -80,9 +94,15 @@ func (r *report) add(e event) {
 	case "fail":
 		r.failed++
 		r.failing[e.Package] = true
+		r.failures = append(r.failures, failure{e.Package, e.Test, text})
 		fmt.Fprint(r.out, text)
 	case "skip":
-		r.skipped = append(r.skipped, fmt.Sprintf("%s %s: %s", e.Package, e.Test, reason(text)))
+		why := reason(text)
+		if _, ok := r.skipped[why]; !ok {
+			r.reasons = append(r.reasons, why)
+		}
+		r.skipped[why] = append(r.skipped[why], e.Package+" "+e.Test)
+		r.skips++
 	}
 }
 
@@ -102,13 +122,16 @@ func (r *report) finishPackage(e event, text string) {
 	}
 }
 
+// place is where in its source a test said something.
+var place = regexp.MustCompile(`^[\w.]+\.go:\d+: `)
+
 // reason is what the test said when it skipped: the last line that is not go test's own.
 func reason(text string) string {
 	why := "no reason given"
 	for _, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line != "" && !strings.HasPrefix(line, "===") && !strings.HasPrefix(line, "---") {
-			why = line
+			why = place.ReplaceAllString(line, "")
 		}
 	}
 	return why
@@ -116,9 +139,25 @@ func reason(text string) string {
 
 // close prints the summary and says whether all is well.
 func (r *report) close() bool {
-	for _, s := range r.skipped {
-		fmt.Fprintln(r.out, "skipped:", s)
+	for _, why := range r.reasons {
+		fmt.Fprintf(r.out, "skipped: %s\n", why)
+		for _, test := range r.skipped[why] {
+			fmt.Fprintf(r.out, "\t%s\n", test)
+		}
 	}
-	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped\n", r.passed, r.failed, len(r.skipped))
+	for _, f := range r.failures {
+		if !r.innermost(f) {
+			continue
+		}
+		fmt.Fprintf(r.out, "failed: %s %s\n", f.pkg, f.test)
+		lines := strings.SplitAfter(f.output, "\n")
+		fmt.Fprint(r.out, strings.Join(lines[max(0, len(lines)-shownAgain):], ""))
+	}
+	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped\n", r.passed, r.failed, r.skips)
 	return r.failed == 0 && r.passed > 0
+}
+
+// innermost says whether a test did not merely fail by a test within it.
+func (r *report) innermost(f failure) bool {
+	return !slices.ContainsFunc(r.failures, func(o failure) bool { return o.pkg == f.pkg && strings.HasPrefix(o.test, f.test+"/") })
 }

@@ -18,22 +18,27 @@ func TestReport(t *testing.T) {
 {"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:1: no kernel\n"}
 {"Action":"output","Package":"p","Test":"TestA","Output":"--- SKIP: TestA (0.00s)\n"}
 {"Action":"skip","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestC","Output":"    c_test.go:7: no kernel\n"}
+{"Action":"skip","Package":"p","Test":"TestC"}
 {"Action":"pass","Package":"p","Test":"TestB"}
 {"Action":"output","Package":"p","Output":"PASS\n"}
 {"Action":"output","Package":"p","Output":"ok  \tp\t0.01s\n"}
 {"Action":"pass","Package":"p"}
 `,
-			want: "ok  \tp\t0.01s\nskipped: p TestA: a_test.go:1: no kernel\n1 passed, 0 failed, 1 skipped\n",
+			want: "ok  \tp\t0.01s\nskipped: no kernel\n\tp TestA\n\tp TestC\n1 passed, 0 failed, 2 skipped\n",
 			good: true,
 		},
 		{
 			name: "fail",
 			in: `{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:1: wrong\n"}
+{"Action":"output","Package":"p","Test":"TestA/b","Output":"    a_test.go:2: within\n"}
+{"Action":"fail","Package":"p","Test":"TestA/b"}
 {"Action":"fail","Package":"p","Test":"TestA"}
 {"Action":"output","Package":"p","Output":"FAIL\tp\t0.01s\n"}
 {"Action":"fail","Package":"p"}
 `,
-			want: "    a_test.go:1: wrong\nFAIL\tp\t0.01s\n0 passed, 1 failed, 0 skipped\n",
+			want: "    a_test.go:2: within\n    a_test.go:1: wrong\nFAIL\tp\t0.01s\n" +
+				"failed: p TestA/b\n    a_test.go:2: within\n0 passed, 2 failed, 0 skipped\n",
 		},
 		{
 			name: "does not build",
@@ -45,7 +50,7 @@ func TestReport(t *testing.T) {
 		{name: "nothing", want: "0 passed, 0 failed, 0 skipped\n"},
 	} {
 		var out strings.Builder
-		r := &report{out: &out, output: map[string][]string{}, failing: map[string]bool{}}
+		r := newReport(&out)
 		if err := r.read(strings.NewReader(c.in)); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
