@@ -49,6 +49,16 @@ func (r *Reader) Fill() float64 {
 // Close frees the reader.
 func (r *Reader) Close() error { return r.ring.Close() }
 
+// AbsentPage returns the target and the address in its memory of which an event says that the page there is not present; false for
+// the event of a probe.
+func AbsentPage(event []byte) (target uint32, addr uint64, ok bool) {
+	if uintptr(len(event)) < unsafe.Sizeof(sharedAbsentPage{}) {
+		return 0, 0, false
+	}
+	e := (*sharedAbsentPage)(unsafe.Pointer(unsafe.SliceData(event)))
+	return e.Target, e.Addr, e.Probe == uint32(sharedEventKindABSENT_PAGE)
+}
+
 // Head returns the head of an event, false if the event is too short for one. It is valid as long as the event.
 func Head(event []byte) (*SpanHead, bool) {
 	if uintptr(len(event)) < unsafe.Sizeof(SpanHead{}) {

@@ -13,6 +13,19 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type sharedAbsentPage struct {
+	_      structs.HostLayout
+	Target uint32
+	Probe  uint32
+	Addr   uint64
+}
+
+type sharedAbsentText struct {
+	_   structs.HostLayout
+	Ptr uint64
+	Len uint64
+}
+
 type sharedAddrSet struct {
 	_    structs.HostLayout
 	N    uint64
@@ -70,6 +83,12 @@ type sharedContextTypes struct {
 		Path [2]int32
 	}
 }
+
+type sharedEventKind uint32
+
+const (
+	sharedEventKindABSENT_PAGE sharedEventKind = 1073741824
+)
 
 type sharedGoMapLayout struct {
 	_           structs.HostLayout
@@ -295,6 +314,13 @@ type sharedSteering struct {
 	Text        [128]uint8
 }
 
+type sharedTextForm uint32
+
+const (
+	sharedTextFormTEXT_ABSENT  sharedTextForm = 32768
+	sharedTextFormTEXT_LONGEST sharedTextForm = 3200
+)
+
 type sharedValueLimits int32
 
 const (
@@ -360,10 +386,13 @@ const (
 	sharedVarRuntimeG_goid        = "runtime_g_goid"
 	sharedVarSampler              = "sampler"
 	sharedVarTextTypes            = "text_types"
+	sharedVarUnusedAbsentPage     = "unused_absent_page"
+	sharedVarUnusedAbsentText     = "unused_absent_text"
 	sharedVarUnusedBranch         = "unused_branch"
 	sharedVarUnusedContextKey     = "unused_context_key"
 	sharedVarUnusedContextLimits  = "unused_context_limits"
 	sharedVarUnusedContextTypes   = "unused_context_types"
+	sharedVarUnusedEventKind      = "unused_event_kind"
 	sharedVarUnusedGoMapLayout    = "unused_go_map_layout"
 	sharedVarUnusedKnownValue     = "unused_known_value"
 	sharedVarUnusedKnownValues    = "unused_known_values"
@@ -381,6 +410,7 @@ const (
 	sharedVarUnusedSteerState     = "unused_steer_state"
 	sharedVarUnusedSteerText      = "unused_steer_text"
 	sharedVarUnusedSteering       = "unused_steering"
+	sharedVarUnusedTextForm       = "unused_text_form"
 	sharedVarUnusedValueLimits    = "unused_value_limits"
 	sharedVarUnusedValuePath      = "unused_value_path"
 	sharedVarUnusedWriteStep      = "unused_write_step"
@@ -474,10 +504,13 @@ type sharedVariableSpecs struct {
 	RuntimeG_goid        *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
 	Sampler              *ebpf.VariableSpec `ebpf:"sampler"`
 	TextTypes            *ebpf.VariableSpec `ebpf:"text_types"`
+	UnusedAbsentPage     *ebpf.VariableSpec `ebpf:"unused_absent_page"`
+	UnusedAbsentText     *ebpf.VariableSpec `ebpf:"unused_absent_text"`
 	UnusedBranch         *ebpf.VariableSpec `ebpf:"unused_branch"`
 	UnusedContextKey     *ebpf.VariableSpec `ebpf:"unused_context_key"`
 	UnusedContextLimits  *ebpf.VariableSpec `ebpf:"unused_context_limits"`
 	UnusedContextTypes   *ebpf.VariableSpec `ebpf:"unused_context_types"`
+	UnusedEventKind      *ebpf.VariableSpec `ebpf:"unused_event_kind"`
 	UnusedGoMapLayout    *ebpf.VariableSpec `ebpf:"unused_go_map_layout"`
 	UnusedKnownValue     *ebpf.VariableSpec `ebpf:"unused_known_value"`
 	UnusedKnownValues    *ebpf.VariableSpec `ebpf:"unused_known_values"`
@@ -495,6 +528,7 @@ type sharedVariableSpecs struct {
 	UnusedSteerState     *ebpf.VariableSpec `ebpf:"unused_steer_state"`
 	UnusedSteerText      *ebpf.VariableSpec `ebpf:"unused_steer_text"`
 	UnusedSteering       *ebpf.VariableSpec `ebpf:"unused_steering"`
+	UnusedTextForm       *ebpf.VariableSpec `ebpf:"unused_text_form"`
 	UnusedValueLimits    *ebpf.VariableSpec `ebpf:"unused_value_limits"`
 	UnusedValuePath      *ebpf.VariableSpec `ebpf:"unused_value_path"`
 	UnusedWriteStep      *ebpf.VariableSpec `ebpf:"unused_write_step"`
@@ -578,10 +612,13 @@ type sharedVariables struct {
 	RuntimeG_goid        *ebpf.Variable `ebpf:"runtime_g_goid"`
 	Sampler              *ebpf.Variable `ebpf:"sampler"`
 	TextTypes            *ebpf.Variable `ebpf:"text_types"`
+	UnusedAbsentPage     *ebpf.Variable `ebpf:"unused_absent_page"`
+	UnusedAbsentText     *ebpf.Variable `ebpf:"unused_absent_text"`
 	UnusedBranch         *ebpf.Variable `ebpf:"unused_branch"`
 	UnusedContextKey     *ebpf.Variable `ebpf:"unused_context_key"`
 	UnusedContextLimits  *ebpf.Variable `ebpf:"unused_context_limits"`
 	UnusedContextTypes   *ebpf.Variable `ebpf:"unused_context_types"`
+	UnusedEventKind      *ebpf.Variable `ebpf:"unused_event_kind"`
 	UnusedGoMapLayout    *ebpf.Variable `ebpf:"unused_go_map_layout"`
 	UnusedKnownValue     *ebpf.Variable `ebpf:"unused_known_value"`
 	UnusedKnownValues    *ebpf.Variable `ebpf:"unused_known_values"`
@@ -599,6 +636,7 @@ type sharedVariables struct {
 	UnusedSteerState     *ebpf.Variable `ebpf:"unused_steer_state"`
 	UnusedSteerText      *ebpf.Variable `ebpf:"unused_steer_text"`
 	UnusedSteering       *ebpf.Variable `ebpf:"unused_steering"`
+	UnusedTextForm       *ebpf.Variable `ebpf:"unused_text_form"`
 	UnusedValueLimits    *ebpf.Variable `ebpf:"unused_value_limits"`
 	UnusedValuePath      *ebpf.Variable `ebpf:"unused_value_path"`
 	UnusedWriteStep      *ebpf.Variable `ebpf:"unused_write_step"`

@@ -14,6 +14,7 @@ type (
 	SpanKey      = sharedSpanKey
 	ContextKey   = sharedContextKey
 	Pieces       = sharedSteerPieces
+	AbsentText   = sharedAbsentText
 )
 
 const (
@@ -61,6 +62,13 @@ const (
 	TextStateField = int(sharedSteerTextTEXT_STATE_FIELD)
 	TextEnd        = int(sharedSteerTextTEXT_END)
 	TextCount      = int(sharedSteerTextTEXT_COUNT)
+)
+
+// Of a text in a page that was not present, an event has the address instead: TextAbsent is set in its length, the bytes are an
+// AbsentText. No text is longer than TextLongest bytes.
+const (
+	TextAbsent  = uint16(sharedTextFormTEXT_ABSENT)
+	TextLongest = uint64(sharedTextFormTEXT_LONGEST)
 )
 
 const operationIdle = uint32(sharedOperationStateOPERATION_IDLE)

@@ -20,13 +20,25 @@ func Event[T any](dst *T, event []byte, fixed uintptr) error {
 	return nil
 }
 
-// Piece returns length bytes of an event's text from at; what points outside is empty.
-func Piece(data []byte, at, length uint16) []byte {
-	off, end := int(at), int(at)+int(length)
+// Piece returns length bytes of an event's text from at, or what they stand for, a constant that was not present. What points
+// outside is empty, and so is what nobody can read.
+func (t Target) Piece(data []byte, at, length uint16) []byte {
+	off, end := int(at), int(at)+int(length&^bpf.TextAbsent)
 	if end > len(data) {
 		return nil
 	}
-	return data[off:end]
+	if length&bpf.TextAbsent == 0 {
+		return data[off:end]
+	}
+	var absent bpf.AbsentText
+	if end-off != int(unsafe.Sizeof(absent)) || t.Constant == nil {
+		return nil
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&absent)), unsafe.Sizeof(absent)), data[off:end])
+	if absent.Len > bpf.TextLongest {
+		return nil
+	}
+	return t.Constant(absent.Ptr, int(absent.Len))
 }
 
 // The upper bits of a span's flags:

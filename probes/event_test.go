@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"encoding/binary"
 	"testing"
 	"unsafe"
 
@@ -59,12 +60,45 @@ func TestText(t *testing.T) {
 		{0, 65535, ""},
 	}
 	for _, tt := range tests {
-		if got := Text(Piece(data, tt.at, tt.length)); got != tt.want {
+		if got := Text(Target{}.Piece(data, tt.at, tt.length)); got != tt.want {
 			t.Errorf("Text(%d, %d) = %q, want %q", tt.at, tt.length, got, tt.want)
 		}
 	}
-	if got := Text(Piece(nil, 0, 1)); got != "" {
+	if got := Text(Target{}.Piece(nil, 0, 1)); got != "" {
 		t.Errorf("text of nothing: %q", got)
+	}
+}
+
+// TestPieceAbsent: instead of a text that was not present, its address and length are there.
+func TestPieceAbsent(t *testing.T) {
+	constants := "SELECT title FROM songs"
+	target := Target{Constant: func(addr uint64, n int) []byte {
+		if addr < 0x1000 || addr+uint64(n) > 0x1000+uint64(len(constants)) {
+			return nil
+		}
+		return []byte(constants[addr-0x1000:][:n])
+	}}
+	absent := func(addr, n uint64) []byte {
+		return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64([]byte("GET "), addr), n)
+	}
+	tests := []struct {
+		name   string
+		target Target
+		data   []byte
+		length uint16
+		want   string
+	}{
+		{"constant", target, absent(0x1007, 5), bpf.TextAbsent | 16, "title"},
+		{"none there", target, absent(0x2000, 5), bpf.TextAbsent | 16, ""},
+		{"too long for any", target, absent(0x1007, bpf.TextLongest+1), bpf.TextAbsent | 16, ""},
+		{"not an address", target, absent(0x1007, 5), bpf.TextAbsent | 15, ""},
+		{"cut", target, absent(0x1007, 5)[:19], bpf.TextAbsent | 16, ""},
+		{"nobody to ask", Target{}, absent(0x1007, 5), bpf.TextAbsent | 16, ""},
+	}
+	for _, tt := range tests {
+		if got := Text(tt.target.Piece(tt.data, 4, tt.length)); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 

@@ -36,6 +36,7 @@ type Decoder func(head *bpf.SpanHead, event []byte, target Target) (*tracepb.Spa
 type Target struct {
 	Interval func(startBoot, endBoot uint64) (start, end uint64) // CLOCK_BOOTTIME ns → Unix ns
 	TypeName func(addr uint64) (string, bool)                    // link-time address of a type descriptor → "*errors.errorString"
+	Constant func(addr uint64, n int) []byte                     // n bytes of the program's constants at an address of the process; nil: none there
 }
 
 // Program is one BPF program of a probe. Its points go into its constant Name + "_points".

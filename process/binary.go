@@ -164,6 +164,15 @@ func (b *Binary) FileOffset(addr uint64) (uint64, bool) {
 	return s.offset + (addr - s.addr), true
 }
 
+// Constant returns the n bytes at a virtual address that the program cannot change, false if that is not what is there.
+func (b *Binary) Constant(addr uint64, n int) (contents []byte, ok bool) {
+	s := b.image.segmentAt(addr)
+	if s == nil || s.writable() {
+		return nil, false
+	}
+	return b.Bytes(addr, n)
+}
+
 // Bytes returns a copy of the n bytes at a virtual address as the file holds
 // them (not relocated). It returns false if they are not all part of one
 // segment's file contents.

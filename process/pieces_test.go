@@ -65,12 +65,16 @@ func TestTouch(t *testing.T) {
 	pid := start(t, exec.Command(path))
 	main := b.Functions("main.main")["main.main"][0].Addr
 	fs := NewFS("/proc")
-	if err := fs.Touch(pid, b.EntryPoint(), []uint64{main, main + 8, b.EntryPoint()}); err != nil {
+	bias, err := fs.LoadBias(pid, b.EntryPoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fs.Touch(pid, []uint64{bias + main, bias + main + 8, bias + b.EntryPoint()}); err != nil {
 		t.Error(err)
 	}
 	for name, err := range map[string]error{
-		"no memory":  fs.Touch(pid, b.EntryPoint(), []uint64{1 << 45}),
-		"no process": fs.Touch(1<<22+1, 0, []uint64{main}),
+		"no memory":  fs.Touch(pid, []uint64{1 << 45}),
+		"no process": fs.Touch(1<<22+1, []uint64{main}),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)

@@ -24,14 +24,10 @@ const (
 	maxAux   = 64 << 10
 )
 
-// Touch has the kernel make the pages present that hold the given addresses in the memory of a process that runs the program with this
-// entry point; addresses are link-time ones. BPF programs can only read pages that are present, and those of an executable's file
-// are so only once somebody has used them. It needs the right to trace the process: CAP_SYS_PTRACE.
-func (fs FS) Touch(pid int, entryPoint uint64, addrs []uint64) error {
-	bias, err := fs.loadBias(pid, entryPoint)
-	if err != nil {
-		return fmt.Errorf("cannot touch memory of process %d: %w", pid, err)
-	}
+// Touch has the kernel make the pages present that hold the given addresses of a process. BPF programs can only read pages that are
+// present, and those of an executable's file are so only once somebody has used them. It needs the right to trace the process:
+// CAP_SYS_PTRACE. An error is the first one; the other pages are present then.
+func (fs FS) Touch(pid int, addrs []uint64) (err error) {
 	memory, err := os.Open(fs.path(pid, "mem"))
 	if err != nil {
 		return fmt.Errorf("cannot touch memory of process %d: %w (grant CAP_SYS_PTRACE)", pid, err)
@@ -40,18 +36,19 @@ func (fs FS) Touch(pid int, entryPoint uint64, addrs []uint64) error {
 	const page = 4096 // the smallest that there are
 	touched := map[uint64]bool{}
 	for _, addr := range addrs {
-		if at := addr + bias; !touched[at/page] {
-			touched[at/page] = true
-			if _, err := memory.ReadAt(make([]byte, 1), int64(at)); err != nil {
-				return fmt.Errorf("cannot touch memory of process %d: %w", pid, err)
+		if !touched[addr/page] {
+			touched[addr/page] = true
+			if _, e := memory.ReadAt(make([]byte, 1), int64(addr)); e != nil && err == nil {
+				err = fmt.Errorf("cannot touch memory of process %d: %w", pid, e)
 			}
 		}
 	}
-	return nil
+	return err
 }
 
-// loadBias is what the loader added to the program's addresses.
-func (fs FS) loadBias(pid int, entryPoint uint64) (uint64, error) {
+// LoadBias is what the loader added to the link-time addresses of the program with this entry point that the process runs: 0 unless it is
+// position independent.
+func (fs FS) LoadBias(pid int, entryPoint uint64) (uint64, error) {
 	aux, err := fs.read(pid, "auxv", maxAux)
 	if err != nil {
 		return 0, err

@@ -33,9 +33,12 @@ static __always_inline struct go_iface read_iface(__u64 addr)
 }
 
 // dynamic_type returns the link-time address of the descriptor of what an interface value with methods holds, 0 for nil.
-static __always_inline __u64 dynamic_type(__u64 itab, __u64 bias)
+static __always_inline __u64 dynamic_type(__u32 target, __u64 itab, __u64 bias)
 {
-	__u64 type = itab ? read_u64(itab + ITAB_TYPE) : 0;
+	__u64 type = 0;
+
+	if (itab && bpf_probe_read_user(&type, sizeof(type), (void *)(itab + ITAB_TYPE)))
+		report_absent(target, itab + ITAB_TYPE);
 	return type ? type - bias : 0;
 }
 
@@ -79,7 +82,7 @@ static __always_inline struct any_operation *find_by_context(__u32 target, struc
 			return o;
 		}
 		child = c.data;
-		if (!to_parent(&c, dynamic_type(c.type, bias)))
+		if (!to_parent(&c, dynamic_type(target, c.type, bias)))
 			return NULL;
 	}
 	return NULL;

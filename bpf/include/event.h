@@ -57,6 +57,21 @@ static __always_inline void count_loss(enum loss why)
 		(*n)++;
 }
 
+// A page of the target that holds addr, where something was to be read, is not present. An event of its own, for user space to fetch it.
+struct absent_page {
+	__u32 target, probe; // ABSENT_PAGE
+	__u64 addr;
+};
+
+enum event_kind { ABSENT_PAGE = 1 << 30 };
+
+__noinline int report_absent(__u32 target, __u64 addr)
+{
+	struct absent_page event = { .target = target, .probe = ABSENT_PAGE, .addr = addr };
+
+	return bpf_ringbuf_output(&events, &event, sizeof(event), BPF_RB_NO_WAKEUP); // it will be asked for again
+}
+
 // target_id names the traced process: the low half of the attach cookie (the high half is the number of the point), or below
 // kernel 5.15 its process ID.
 static __always_inline __u32 target_id(struct pt_regs *ctx)

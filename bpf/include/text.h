@@ -12,10 +12,35 @@ struct span_text {
 	__u16 off, len;
 };
 
+// Constants of the target lie in pages that are present only once it has used them. Of a text that is in none, the event has the
+// address: user space reads the program's file.
+struct absent_text {
+	__u64 ptr, len;
+};
+
+enum text_form {
+	TEXT_ABSENT = 1 << 15, // set in a piece's length: the bytes are an absent_text
+	TEXT_LONGEST = TEXT_SIZE,
+};
+
 struct text_area {
 	__u16 used;
 	__u8 data[TEXT_SIZE];
 };
+
+static __always_inline __u32 append_absent(struct text_area *t, __u64 ptr, __u64 len)
+{
+	struct absent_text absent = { .ptr = ptr, .len = len };
+	__u64 off = t->used;
+
+	if (off > TEXT_SIZE - sizeof(absent)) {
+		count_loss(LOSS_TRUNCATED);
+		return 0;
+	}
+	__builtin_memcpy(t->data + off, &absent, sizeof(absent));
+	t->used = off + sizeof(absent);
+	return off | (TEXT_ABSENT | sizeof(absent)) << 16;
+}
 
 // append_text copies at most max bytes (a constant) of a string of the target; what does not fit is cut and counted. Returns
 // the offset, and the length above bit 16. Not inlined: what is called a dozen times per event should be in the cache once.
@@ -36,10 +61,8 @@ static __noinline __u32 append_text(struct text_area *t, __u64 ptr, __u64 len, _
 	barrier_var(n); // or the compiler drops the check below, which the verifier wants to see
 	if (n > max)
 		return 0;
-	if (bpf_probe_read_user(t->data + off, n, (void *)ptr)) {
-		count_loss(LOSS_TRUNCATED);
-		return 0;
-	}
+	if (bpf_probe_read_user(t->data + off, n, (void *)ptr))
+		return append_absent(t, ptr, n);
 	t->used = off + n;
 	return off | n << 16;
 }

@@ -25,6 +25,12 @@ static __always_inline struct span_text append_trace_state(struct text_area *t, 
 		if (all.len)
 			append_byte(t, ',');
 		struct span_text more = append(t, line, TRACE_STATE_MAX);
+		if (more.len & TEXT_ABSENT) { // a list without it says something else, too
+			count_loss(LOSS_TRUNCATED);
+			t->used = all.len ? all.off : more.off;
+			all.len = 0;
+			break;
+		}
 		if (!all.len)
 			all = more;
 		else if (more.len)

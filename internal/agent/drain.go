@@ -13,6 +13,7 @@ import (
 // counters count what happened to events in user space.
 type counters struct {
 	decode, unknown, unfinished atomic.Uint64
+	absent, unread              atomic.Uint64 // pages; pieces of text
 
 	refused sync.Once // by a decoder: said once
 
@@ -38,10 +39,18 @@ func (c *counters) newCause(exporter string, err error) bool {
 
 // drain turns the events that wait into spans and hands them on.
 func (a *Agent) drain() error {
-	return a.reader.Drain(a.handle)
+	err := a.reader.Drain(a.handle)
+	a.fetchAbsent()
+	return err
 }
 
 func (a *Agent) handle(event []byte) {
+	if id, addr, ok := bpf.AbsentPage(event); ok {
+		if t := a.targets.get(id); t != nil {
+			a.noteAbsent(t, addr)
+		}
+		return
+	}
 	head, ok := bpf.Head(event)
 	if !ok || int(head.Probe) >= len(a.decoders) {
 		a.counters.decode.Add(1)

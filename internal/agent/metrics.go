@@ -24,8 +24,8 @@ type metrics struct {
 	ready    atomic.Bool
 	server   *http.Server
 
-	exportedSpans, dropped, unsampled, truncated, headers, notInjected *prometheus.Desc
-	targets, attached, missing, ringFill, queued                       *prometheus.Desc
+	exportedSpans, dropped, unsampled, truncated, absent, headers, notInjected *prometheus.Desc
+	targets, attached, missing, ringFill, queued                               *prometheus.Desc
 }
 
 func newMetrics(a *Agent) *metrics {
@@ -43,6 +43,7 @@ func newMetrics(a *Agent) *metrics {
 		dropped:       desc("spans_dropped_total", "Spans that were lost, by reason.", "reason"),
 		unsampled:     desc("operations_unsampled_total", "Operations that the sampler left out."),
 		truncated:     desc("text_truncated_total", "Pieces of text that were cut, or could not be read."),
+		absent:        desc("pages_fetched_total", "Pages of targets that were not present when something was to be read there."),
 		headers:       desc("headers_unsearched_total", "Header maps too large to search whole."),
 		notInjected:   desc("propagation_failed_total", "Requests that went out without trace context, by reason.", "reason"),
 		targets:       desc("targets", "Processes that are traced."),
@@ -89,7 +90,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		counter(m.dropped, l.Read, "memory_unreadable")
 		counter(m.dropped, l.Unsupported, "unsupported")
 		counter(m.unsampled, l.Unsampled)
-		counter(m.truncated, l.Truncated)
+		counter(m.truncated, l.Truncated+a.counters.unread.Load())
+		counter(m.absent, a.counters.absent.Load())
 		counter(m.headers, l.Headers)
 		counter(m.notInjected, l.NoRoom, "no_room")
 		counter(m.notInjected, l.HeaderShare, "shared_header")

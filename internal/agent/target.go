@@ -32,8 +32,11 @@ type target struct {
 	attachments []bpf.Attachment
 	attached    int // programs
 	missing     int
-	touched     bool      // its pages that steering needs are present
-	gone        time.Time // zero while the process runs; written under targets.mu
+	touched     bool            // its pages that steering needs are present
+	loaded      bool            // bias is known
+	bias        uint64          // what the loader added to the program's addresses
+	absent      map[uint64]bool // pages to be fetched, by number
+	gone        time.Time       // zero while the process runs; written under targets.mu
 }
 
 // linger is how long a target that left is kept: its last events are still in the ring buffer.
@@ -179,7 +182,10 @@ func (a *Agent) newTarget(p process.Process, path string, b *binary) *target {
 		a.nextID++
 		t.id = a.nextID
 	}
-	t.context = probes.Target{Interval: a.clock.Interval, TypeName: b.TypeName}
+	t.context = probes.Target{
+		Interval: a.clock.Interval, TypeName: b.TypeName,
+		Constant: func(addr uint64, n int) []byte { return a.constant(t, addr, n) },
+	}
 	t.resource = export.Resource(export.Identity{
 		PID: p.PID, StartTime: p.Started(a.boot), ExecutablePath: p.Exe, Command: p.Command, Env: p.Env,
 		GoVersion: b.GoVersion, ModulePath: b.Main.Path, ModuleVersion: b.Main.Version,

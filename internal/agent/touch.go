@@ -39,9 +39,27 @@ func (a *Agent) touch(t *target) {
 	if len(addrs) == 0 {
 		return
 	}
-	if err := a.fs.Touch(t.process.PID, t.binary.EntryPoint(), addrs); err != nil && a.fs.Same(t.process) {
+	bias, err := a.loadBias(t)
+	if err == nil {
+		for i := range addrs {
+			addrs[i] += bias
+		}
+		err = a.fs.Touch(t.process.PID, addrs)
+	}
+	if err != nil && a.fs.Same(t.process) {
 		a.cfg.Log.Warn("requests of the process may go out without traceparent", zap.Int("pid", t.process.PID), zap.Error(err))
 	}
+}
+
+// loadBias is what the loader added to the addresses of a target's program, which must have begun to run.
+func (a *Agent) loadBias(t *target) (bias uint64, err error) {
+	if t.binary.PIE && !t.loaded {
+		if t.bias, err = a.fs.LoadBias(t.process.PID, t.binary.EntryPoint()); err != nil {
+			return 0, err
+		}
+		t.loaded = true
+	}
+	return t.bias, nil
 }
 
 // steers says whether a program is attached that steers.
@@ -75,4 +93,51 @@ func pieceAddresses(constants map[string]any) []uint64 {
 		add(pieces.Byte[:]...)
 	}
 	return addrs
+}
+
+const (
+	pageSize  = 4096 // the smallest that there are
+	maxAbsent = 256  // pages fetched of a target at once
+)
+
+// noteAbsent notes that a program could not read this address of a target, for fetchAbsent.
+func (a *Agent) noteAbsent(t *target, addr uint64) {
+	if t.absent == nil {
+		t.absent = map[uint64]bool{}
+	}
+	if len(t.absent) < maxAbsent {
+		t.absent[addr/pageSize] = true
+	}
+}
+
+// fetchAbsent has the kernel make pages present that programs could not read: whoever needs them next finds them.
+func (a *Agent) fetchAbsent() {
+	for _, t := range a.targets.running() {
+		if len(t.absent) == 0 {
+			continue
+		}
+		var addrs []uint64
+		for page := range t.absent {
+			addrs = append(addrs, page*pageSize)
+		}
+		a.counters.absent.Add(uint64(len(addrs)))
+		clear(t.absent)
+		if err := a.fs.Touch(t.process.PID, addrs); err != nil {
+			a.cfg.Log.Debug("cannot fetch pages", zap.Int("pid", t.process.PID), zap.Error(err)) // what was read was no address
+		}
+	}
+}
+
+// constant returns n bytes of what a target's program cannot change, at an address of the process where a program found no page.
+// They are nil, and counted, where there is no such thing.
+func (a *Agent) constant(t *target, addr uint64, n int) []byte {
+	a.noteAbsent(t, addr)
+	a.noteAbsent(t, addr+uint64(n)-1)
+	if bias, err := a.loadBias(t); err == nil {
+		if text, ok := t.binary.Constant(addr-bias, n); ok {
+			return text
+		}
+	}
+	a.counters.unread.Add(1)
+	return nil
 }

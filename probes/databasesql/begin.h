@@ -78,7 +78,7 @@ __noinline int look_at_connector(__u32 place, __u64 bias)
 
 	if (!c)
 		return 0;
-	__u64 type = dynamic_type(c->work.value.type, bias), data = c->work.value.data, number;
+	__u64 type = dynamic_type(c->event.head.target, c->work.value.type, bias), data = c->work.value.data, number;
 	if (!type)
 		return 0;
 	c->event.driver_type = type;

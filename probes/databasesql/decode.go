@@ -49,14 +49,15 @@ func (d *decoder) decode(head *bpf.SpanHead, event []byte, target probes.Target)
 		return nil, fmt.Errorf("cannot decode a database/sql event: there is no call %d", ev.Call)
 	}
 	data := ev.Text.Data[:min(len(ev.Text.Data), len(event)-int(fixed), int(ev.Text.Used))]
-	piece := func(t sqlSpanText) string { return d.Text(probes.Piece(data, t.Off, t.Len)) }
+	piece := func(t sqlSpanText) string { return d.Text(target.Piece(data, t.Off, t.Len)) }
 	c := call{operation: operationOf(sqlSqlCall(ev.Call))}
 	if name, ok := target.TypeName(ev.DriverType); ok {
 		c.driver = packageOf(name)
 	}
 	c.system = systemOf(c.driver)
 	c.source = d.source(&c, piece(ev.Host), piece(ev.Database), piece(ev.Dsn))
-	c.statement = d.statements.clean(c.system.name, probes.Piece(data, ev.Query.Off, ev.Query.Len), ev.QueryLength > uint64(ev.Query.Len))
+	query := target.Piece(data, ev.Query.Off, ev.Query.Len)
+	c.statement = d.statements.clean(c.system.name, query, ev.QueryLength > uint64(len(query)))
 	c.failure = failureOf(ev, piece(ev.Message), piece(ev.Code), target.TypeName)
 	c.traceState = piece(ev.TraceState)
 	span := probes.NewSpan(head, tracepb.Span_SPAN_KIND_CLIENT, target)

@@ -14,7 +14,7 @@ __noinline int look_at_error(__u32 place, __u64 bias, __u32 level)
 {
 	struct sql_operation *c = call_at(place);
 
-	__u64 type = c ? dynamic_type(c->work.value.type, bias) : 0, data;
+	__u64 type = c ? dynamic_type(c->event.head.target, c->work.value.type, bias) : 0, data;
 	barrier_var(level); // or the compiler moves the check below away from where the verifier wants to see it
 	if (!type || level >= MAX_WRAPPED)
 		return 0;

@@ -117,7 +117,7 @@ static __always_inline void find_values(struct grpc_call *c, struct context_valu
 
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_VALUE_DEPTH && (!a->data || !b->data); i++) {
-		__u64 type = dynamic_type(context.type, bias);
+		__u64 type = dynamic_type(c->event.head.target, context.type, bias);
 		if (!in_set(&value_context_types, type)) {
 			if (!to_parent(&context, type))
 				return;
@@ -138,7 +138,7 @@ static __always_inline void find_values(struct grpc_call *c, struct context_valu
 // read_addr keeps a net.Addr: the net package's of TCP and Unix sockets, and grpc's own that is a string.
 static __always_inline void read_addr(struct grpc_call *c, struct go_iface addr)
 {
-	__u64 type = dynamic_type(addr.type, c->work.bias);
+	__u64 type = dynamic_type(c->event.head.target, addr.type, c->work.bias);
 
 	if (!type || !addr.data)
 		return;

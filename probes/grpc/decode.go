@@ -34,7 +34,7 @@ func (d *decoder) decode(head *bpf.SpanHead, event []byte, target probes.Target)
 		return nil, fmt.Errorf("cannot decode a grpc event: %w", err)
 	}
 	data := ev.Text.Data[:min(len(ev.Text.Data), len(event)-int(fixed), int(ev.Text.Used))]
-	piece := func(t serverSpanText) []byte { return probes.Piece(data, t.Off, t.Len) }
+	piece := func(t serverSpanText) []byte { return target.Piece(data, t.Off, t.Len) }
 	c := call{
 		method:     d.Text(piece(ev.Method)),
 		authority:  d.Text(piece(ev.Authority)),

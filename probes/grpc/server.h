@@ -40,7 +40,7 @@ static __always_inline void begin_stream(struct span_key *key, __u64 server, __u
 	__u64 base = base_of(stream);
 	struct go_iface context = read_iface(base + stream_ctx);
 	struct any_operation *http = NULL; // that (*Server).ServeHTTP is the handler of
-	if (!in_set(&own_transport_types, dynamic_type(transport, bias)))
+	if (!in_set(&own_transport_types, dynamic_type(key->target, transport, bias)))
 		http = find_by_context(key->target, context, bias);
 	struct grpc_call *c = begin(key, bias);
 
@@ -103,7 +103,7 @@ static __always_inline void lose_stream(struct pt_regs *ctx, const volatile stru
 	struct span_key key = { .target = target_id(ctx), .role = ROLE_SERVER, .goroutine = goroutine_id(ctx) };
 	struct grpc_call *c = find_call(&key);
 
-	if (!c || c->event.head.probe != probe_index || !in_set(&connection_error_types, dynamic_type(GO_ARG1(ctx), load_bias(ctx, p))))
+	if (!c || c->event.head.probe != probe_index || !in_set(&connection_error_types, dynamic_type(key.target, GO_ARG1(ctx), load_bias(ctx, p))))
 		return;
 	if (!takes_end(&key, &c->slot))
 		return;

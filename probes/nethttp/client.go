@@ -142,7 +142,7 @@ func (d *clientDecoder) decode(head *bpf.SpanHead, event []byte, target probes.T
 		return nil, fmt.Errorf("cannot decode a net/http client event: %w", err)
 	}
 	data := ev.Text.Data[:min(len(ev.Text.Data), len(event)-int(clientFixed), int(ev.Text.Used))]
-	piece := func(t clientSpanText) []byte { return probes.Piece(data, t.Off, t.Len) }
+	piece := func(t clientSpanText) []byte { return target.Piece(data, t.Off, t.Len) }
 	c := call{
 		event:      ev,
 		method:     d.Text(piece(ev.Method)),

@@ -189,7 +189,7 @@ static __always_inline void read_outcome(struct pt_regs *ctx, const volatile str
 
 	if (error) {
 		c->event.failed = 1;
-		c->event.error_type = dynamic_type(error, load_bias(ctx, p));
+		c->event.error_type = dynamic_type(c->event.head.target, error, load_bias(ctx, p));
 	} else if (response && !bpf_probe_read_user(answer, sizeof(answer), (void *)response)) {
 		c->event.status = WORD_AT(answer, response_status);
 		c->event.proto_major = WORD_AT(answer, response_proto_major);

@@ -125,7 +125,7 @@ func (d *decoder) decode(head *bpf.SpanHead, event []byte, target probes.Target)
 		return nil, fmt.Errorf("cannot decode a net/http server event: %w", err)
 	}
 	data := ev.Text.Data[:min(len(ev.Text.Data), len(event)-int(fixed), int(ev.Text.Used))]
-	piece := func(t serverSpanText) []byte { return probes.Piece(data, t.Off, t.Len) }
+	piece := func(t serverSpanText) []byte { return target.Piece(data, t.Off, t.Len) }
 	r := request{
 		event:          ev,
 		method:         d.Text(piece(ev.Method)),

@@ -91,14 +91,17 @@ func TestHTTPClient(t *testing.T) {
 	testenv.RequireRoot(t)
 	for i := len(goVersions) - 1; i >= 0; i-- {
 		spec := testenv.BuildSpec{Go: goVersions[i], Stripped: true}
-		t.Run(spec.String(), func(t *testing.T) { testCalls(t, spec) })
+		t.Run(spec.String(), func(t *testing.T) { testCalls(t, spec, noPreparation) })
 	}
 	for _, spec := range []testenv.BuildSpec{{Go: newest(), PIE: true, Stripped: true}, {Go: newest(), External: true}} {
-		t.Run(spec.String(), func(t *testing.T) { testCalls(t, spec) })
+		t.Run(spec.String(), func(t *testing.T) { testCalls(t, spec, noPreparation) })
 	}
 }
 
-func testCalls(t *testing.T, spec testenv.BuildSpec) {
+func noPreparation(int) {}
+
+// testCalls calls before with the fixture's process before each call.
+func testCalls(t *testing.T, spec testenv.BuildSpec, before func(pid int)) {
 	variant := spec
 	spec.Dir = "testdata/httpclient"
 	bin := testenv.Build(t, spec)
@@ -113,6 +116,7 @@ func testCalls(t *testing.T, spec testenv.BuildSpec) {
 		if c.since > minor {
 			continue
 		}
+		before(target.PID)
 		text := c.make(t, target, sink, u)
 		sections = append(sections, testenv.Section{Name: c.name, Text: text + "\n"})
 	}

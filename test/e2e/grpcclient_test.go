@@ -181,28 +181,32 @@ func grpcCalls(u *grpcUpstream) []grpcCall {
 func TestGRPCClient(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, b := range grpcBuilds() {
-		t.Run(b.spec.String(), func(t *testing.T) {
-			target, agent, sink := traceGRPC(t, b, "REMORA_PROPAGATION=none")
-			u := startGRPCUpstream(t, testenv.Build(t, b.spec))
-			var sent []exchange
-			for _, c := range grpcCalls(u) {
-				w, err := c.send(t, target, u)
-				if err != nil {
-					t.Errorf("%s: %v", c.name, err)
-				}
-				sent = append(sent, exchange{c.name, w, 2})
-			}
-			spans := sink.Wait(t, 2*len(sent), 10*time.Second)
-			canon := canonical("")
-			canon.Ports = u.ports()
-			sections := sectionsOf(t, sent, simplified(t, spans), canon)
-			for i := range sections {
-				sections[i].Text = strings.ReplaceAll(sections[i].Text, u.unix, "SOCKET")
-			}
-			testenv.Golden(t, "testdata/grpcclient.golden", b.overlay("testdata/grpcclient.golden"), sections)
-			checkGRPCEnd(t, target, agent)
-		})
+		t.Run(b.spec.String(), func(t *testing.T) { testGRPCCalls(t, b, noPreparation) })
 	}
+}
+
+// testGRPCCalls calls before with the fixture's process before each call.
+func testGRPCCalls(t *testing.T, b grpcBuild, before func(pid int)) {
+	target, agent, sink := traceGRPC(t, b, "REMORA_PROPAGATION=none")
+	u := startGRPCUpstream(t, testenv.Build(t, b.spec))
+	var sent []exchange
+	for _, c := range grpcCalls(u) {
+		before(target.PID)
+		w, err := c.send(t, target, u)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		sent = append(sent, exchange{c.name, w, 2})
+	}
+	spans := sink.Wait(t, 2*len(sent), 10*time.Second)
+	canon := canonical("")
+	canon.Ports = u.ports()
+	sections := sectionsOf(t, sent, simplified(t, spans), canon)
+	for i := range sections {
+		sections[i].Text = strings.ReplaceAll(sections[i].Text, u.unix, "SOCKET")
+	}
+	testenv.Golden(t, "testdata/grpcclient.golden", b.overlay("testdata/grpcclient.golden"), sections)
+	checkGRPCEnd(t, target, agent)
 }
 
 // send has the fixture make the call.

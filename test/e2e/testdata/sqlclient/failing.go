@@ -35,14 +35,14 @@ var failing = map[string]func(c *caller) error{
 		return closed(c.db.PrepareContext(c.ctx, c.text("SELECT title FROM missing WHERE id = ?")))
 	},
 	"timeout": func(c *caller) error {
-		ctx, cancel := context.WithTimeout(c.ctx, 200*time.Millisecond)
-		defer cancel()
-		return drain(c.db.QueryContext(ctx, c.endless()))
+		return c.interrupted(func() (context.Context, context.CancelFunc) { return context.WithTimeout(c.ctx, soon) })
 	},
 	"cancel": func(c *caller) error {
-		ctx, cancel := context.WithCancel(c.ctx)
-		time.AfterFunc(200*time.Millisecond, cancel)
-		return drain(c.db.QueryContext(ctx, c.endless()))
+		return c.interrupted(func() (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(c.ctx)
+			time.AfterFunc(soon, cancel)
+			return ctx, cancel
+		})
 	},
 	"cancelled before": func(c *caller) error {
 		ctx, cancel := context.WithCancel(c.ctx)
@@ -63,6 +63,21 @@ var failing = map[string]func(c *caller) error{
 		}
 		return tx.Commit()
 	},
+}
+
+// soon is when a query is interrupted.
+const soon = 200 * time.Millisecond
+
+// interrupted has a query end with its context, on a connection that is there before: the time is not to be over while it is made.
+func (c *caller) interrupted(begin func() (context.Context, context.CancelFunc)) error {
+	conn, err := c.db.Conn(c.ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := begin()
+	defer cancel()
+	return drain(conn.QueryContext(ctx, c.endless()))
 }
 
 // endless is a query that takes a minute.
