@@ -56,7 +56,7 @@ static __always_inline bool hex_bytes(const __u8 *text, __u8 *out, const int siz
 
 // parse_traceparent reads a header value of the target by way of buf (TRACEPARENT_LEN + 1 bytes). Version ff, upper case, zero
 // IDs and wrong lengths are invalid; higher versions may go on behind a dash. False: there is no valid parent.
-static __always_inline bool parse_traceparent(struct go_string s, __u8 *buf, struct trace_parent *out)
+static __always_inline bool parse_traceparent(__u32 target, struct go_string s, __u8 *buf, struct trace_parent *out)
 {
 	__u32 version, trace_id, span_id, flags, n = TRACEPARENT_LEN + 1;
 	__u8 v;
@@ -65,8 +65,10 @@ static __always_inline bool parse_traceparent(struct go_string s, __u8 *buf, str
 		return false;
 	if (s.len == TRACEPARENT_LEN)
 		n = TRACEPARENT_LEN;
-	if (bpf_probe_read_user(buf, n, (void *)s.ptr))
+	if (bpf_probe_read_user(buf, n, (void *)s.ptr)) {
+		report_absent(target, s.ptr);
 		return false;
+	}
 	if (buf[2] != '-' || buf[35] != '-' || buf[52] != '-')
 		return false;
 	if (!hex_bytes(buf, &v, 1, &version) || version == 0xff)

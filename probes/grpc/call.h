@@ -180,7 +180,7 @@ __noinline int read_parent(__u32 place)
 	struct grpc_call *c = call_at(place);
 	__u8 text[TRACEPARENT_LEN + 1];
 
-	return c && parse_traceparent(c->work.traceparent, text, &c->work.parent);
+	return c && parse_traceparent(c->event.head.target, c->work.traceparent, text, &c->work.parent);
 }
 
 // end ends the call, whose end is the caller's (takes_end), and sends its event if it has a span.

@@ -68,5 +68,5 @@ __noinline int read_parent(__u32 place)
 	struct http_request *r = request_at(place);
 	__u8 text[TRACEPARENT_LEN + 1];
 
-	return r && parse_traceparent(r->work.traceparent, text, &r->work.parent);
+	return r && parse_traceparent(r->event.head.target, r->work.traceparent, text, &r->work.parent);
 }

@@ -75,7 +75,7 @@ __noinline int read_carried(__u32 place)
 	struct http_call *c = call_at(place);
 	__u8 text[TRACEPARENT_LEN + 1];
 
-	return c && parse_traceparent(c->work.traceparent, text, &c->work.parent);
+	return c && parse_traceparent(c->event.head.target, c->work.traceparent, text, &c->work.parent);
 }
 
 static __always_inline void find_carried(__u32 place)

