@@ -8,15 +8,31 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"structs"
 
 	"github.com/cilium/ebpf"
 )
+
+type floorBareSpan struct {
+	_        structs.HostLayout
+	Start    uint64
+	End      uint64
+	TraceId  [16]uint8
+	SpanId   [8]uint8
+	ParentId [8]uint8
+	Flags    [8]uint8
+}
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	floorProgNothing = "nothing"
+	floorMapBareEvents    = "bare_events"
+	floorMapBareSpans     = "bare_spans"
+	floorProgBareBegin    = "bare_begin"
+	floorProgBareEnd      = "bare_end"
+	floorProgNothing      = "nothing"
+	floorVarEndsElsewhere = "ends_elsewhere"
 )
 
 // loadFloor returns the embedded CollectionSpec for floor.
@@ -61,19 +77,24 @@ type floorSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type floorProgramSpecs struct {
-	Nothing *ebpf.ProgramSpec `ebpf:"nothing"`
+	BareBegin *ebpf.ProgramSpec `ebpf:"bare_begin"`
+	BareEnd   *ebpf.ProgramSpec `ebpf:"bare_end"`
+	Nothing   *ebpf.ProgramSpec `ebpf:"nothing"`
 }
 
 // floorMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type floorMapSpecs struct {
+	BareEvents *ebpf.MapSpec `ebpf:"bare_events"`
+	BareSpans  *ebpf.MapSpec `ebpf:"bare_spans"`
 }
 
 // floorVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type floorVariableSpecs struct {
+	EndsElsewhere *ebpf.VariableSpec `ebpf:"ends_elsewhere"`
 }
 
 // floorObjects contains all objects after they have been loaded into the kernel.
@@ -96,27 +117,37 @@ func (o *floorObjects) Close() error {
 //
 // It can be passed to loadFloorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type floorMaps struct {
+	BareEvents *ebpf.Map `ebpf:"bare_events"`
+	BareSpans  *ebpf.Map `ebpf:"bare_spans"`
 }
 
 func (m *floorMaps) Close() error {
-	return _FloorClose()
+	return _FloorClose(
+		m.BareEvents,
+		m.BareSpans,
+	)
 }
 
 // floorVariables contains all global variables after they have been loaded into the kernel.
 //
 // It can be passed to loadFloorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type floorVariables struct {
+	EndsElsewhere *ebpf.Variable `ebpf:"ends_elsewhere"`
 }
 
 // floorPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadFloorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type floorPrograms struct {
-	Nothing *ebpf.Program `ebpf:"nothing"`
+	BareBegin *ebpf.Program `ebpf:"bare_begin"`
+	BareEnd   *ebpf.Program `ebpf:"bare_end"`
+	Nothing   *ebpf.Program `ebpf:"nothing"`
 }
 
 func (p *floorPrograms) Close() error {
 	return _FloorClose(
+		p.BareBegin,
+		p.BareEnd,
 		p.Nothing,
 	)
 }

@@ -1,9 +1,10 @@
 // Bench measures what tracing adds to a request of a server, to a call of a client and to a query, as docs/benchmarks.md describes: the program alone
-// on one CPU and saturated, the load on another; not instrumented, with probes that do nothing (the floor), and with the agent, in
-// turn, for several rounds. The fastest measurement of each counts: whatever disturbs only adds time.
+// on one CPU and saturated, the load on another; not instrumented, with probes that do nothing (the floor), with probes that make a span which
+// says nothing, and with the agent, in turn, for several rounds. The fastest measurement of each counts: whatever disturbs only adds time.
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -40,7 +41,7 @@ const (
 func main() {
 	var o options
 	flag.StringVar(&o.remora, "remora", "bin/remora", "the agent")
-	flag.IntVar(&o.rounds, "rounds", 15, "how often each of the three is measured")
+	flag.IntVar(&o.rounds, "rounds", 15, "how often each of the four is measured")
 	flag.IntVar(&o.conns, "conns", 32, "connections")
 	flag.DurationVar(&o.slice, "slice", 100*time.Millisecond, "one short measurement")
 	flag.StringVar(&o.only, "only", "", "measure only this `kind`: HTTP/1 server, HTTP/2 server, HTTP/1 client, gRPC server, gRPC client, SQL query")
@@ -104,7 +105,7 @@ func measureAll(o options, sc scenario, bin, endpoint string) (_ result, err err
 			return result{}, err
 		}
 	}
-	fmt.Fprintf(os.Stderr, "all measurements: alone %.1f, floor %.1f, traced %.1f\n", b.alone.perRequest, b.floor.perRequest, b.traced.perRequest)
+	fmt.Fprintf(os.Stderr, "all measurements: alone %.1f, floor %.1f, bare %.1f, traced %.1f\n", b.alone.perRequest, b.floor.perRequest, b.bare.perRequest, b.traced.perRequest)
 	return b.result(), nil
 }
 
@@ -135,43 +136,43 @@ type bench struct {
 	offsets  []uint64
 	endpoint string // OTLP
 
-	alone, floor, traced series
-	spanCPU, resident    []float64 // the agent's: microseconds per span, bytes
-	spans, drops         float64
+	alone, floor, bare, traced series
+	spanCPU, resident          []float64 // the agent's: microseconds per span, bytes
+	spans, drops               float64
 }
 
 func (b *bench) round() error {
-	if err := b.measure(&b.alone, warmUp, nil); err != nil {
+	nothing := func() error { return nil }
+	if err := b.measure(&b.alone, warmUp, nothing, nothing); err != nil {
 		return err
 	}
-	detach, err := attachFloor(b.load.target.PID, b.offsets)
+	floor, err := attachFloor(b.load.target.PID, b.offsets)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(b.measure(&b.floor, warmUp, nil), detach()); err != nil {
+	if err := errors.Join(b.measure(&b.floor, warmUp, nothing, nothing), floor.Close()); err != nil {
+		return err
+	}
+	bare, err := attachBare(b.load.target.PID, b.offsets, b.scenario.endsElsewhere)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(b.measure(&b.bare, warmUp, bare.empty, nothing), bare.Close()); err != nil {
 		return err
 	}
 	return b.withAgent()
 }
 
-// measure adds a round's measurements to a series. The agent, if there is one, stands still during each: its work is not the target's,
-// and would slow the load that it shares a CPU with.
-func (b *bench) measure(s *series, warm time.Duration, agent *rig.Agent) error {
+// measure adds a round's measurements to a series, each between before and after.
+func (b *bench) measure(s *series, warm time.Duration, before, after func() error) error {
 	if _, _, err := b.load.run(warm); err != nil {
 		return err
 	}
 	for range repeats {
-		if agent != nil {
-			time.Sleep(pause)
-			if err := agent.Pause(); err != nil {
-				return err
-			}
+		if err := before(); err != nil {
+			return err
 		}
-		err := b.measureOnce(s)
-		if agent != nil {
-			err = errors.Join(err, agent.Resume())
-		}
-		if err != nil {
+		if err := errors.Join(b.measureOnce(s), after()); err != nil {
 			return err
 		}
 	}
@@ -183,7 +184,7 @@ func (b *bench) measureOnce(s *series) error {
 	if err != nil {
 		return err
 	}
-	n, took, err := b.load.run(b.slice)
+	n, took, err := b.load.run(cmp.Or(b.scenario.slice, b.slice))
 	if err != nil {
 		return err
 	}
@@ -211,7 +212,9 @@ func (b *bench) withAgent() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := b.measure(&b.traced, trial, agent); err != nil {
+	// The agent stands still during each measurement: its work is not the target's, and would slow the load that it shares a CPU with.
+	stop := func() error { time.Sleep(pause); return agent.Pause() }
+	if err := b.measure(&b.traced, trial, stop, agent.Resume); err != nil {
 		return err
 	}
 	time.Sleep(time.Second) // for the last batch

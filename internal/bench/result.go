@@ -25,9 +25,12 @@ type result struct {
 	AloneUS      float64 `json:"alone_us"`
 	FloorUS      float64 `json:"floor_us"`
 	Probes       int     `json:"floor_probes"`
+	BareUS       float64 `json:"bare_us"`
 	AgentUS      float64 `json:"agent_us"`
 	FloorAddedUS float64 `json:"floor_added_us"`
+	BareAddedUS  float64 `json:"bare_added_us"`
 	AgentAddedUS float64 `json:"agent_added_us"`
+	BareFloor    float64 `json:"bare_times_floor"`  // what a span that says nothing adds ÷ what the floor adds
 	TimesFloor   float64 `json:"times_floor"`       // what the agent adds ÷ what the floor adds
 	SpanCPUUS    float64 `json:"agent_cpu_us_span"` // the agent's own CPU per span, OTLP export included, its start not
 	ResidentMB   float64 `json:"agent_resident_mb"` // at the end of a measurement
@@ -39,14 +42,15 @@ func (b *bench) result() result {
 	r := result{
 		Kind: b.scenario.name,
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(),
-		Measurements: min(len(b.alone.perRequest), len(b.floor.perRequest), len(b.traced.perRequest)),
-		Disturbed:    b.alone.disturbed + b.floor.disturbed + b.traced.disturbed,
-		AloneUS:      b.alone.fastest(), FloorUS: b.floor.fastest(), Probes: len(b.offsets), AgentUS: b.traced.fastest(),
+		Measurements: min(len(b.alone.perRequest), len(b.floor.perRequest), len(b.bare.perRequest), len(b.traced.perRequest)),
+		Disturbed:    b.alone.disturbed + b.floor.disturbed + b.bare.disturbed + b.traced.disturbed,
+		AloneUS:      b.alone.fastest(), FloorUS: b.floor.fastest(), Probes: len(b.offsets), BareUS: b.bare.fastest(), AgentUS: b.traced.fastest(),
 		SpanCPUUS: median(b.spanCPU), ResidentMB: median(b.resident) / 1e6,
 		Spans: b.spans, Drops: b.drops,
 	}
-	r.FloorAddedUS, r.AgentAddedUS = r.FloorUS-r.AloneUS, r.AgentUS-r.AloneUS
+	r.FloorAddedUS, r.BareAddedUS, r.AgentAddedUS = r.FloorUS-r.AloneUS, r.BareUS-r.AloneUS, r.AgentUS-r.AloneUS
 	if r.FloorAddedUS > 0 {
+		r.BareFloor = r.BareAddedUS / r.FloorAddedUS
 		r.TimesFloor = r.AgentAddedUS / r.FloorAddedUS
 	}
 	return r
@@ -91,6 +95,7 @@ func (r result) markdown() string {
 	fmt.Fprintf(&b, "| | µs each | added | × floor |\n|---|---|---|---|\n")
 	fmt.Fprintf(&b, "| not instrumented | %.1f | – | |\n", r.AloneUS)
 	fmt.Fprintf(&b, "| floor: %d probes that do nothing | %.1f | %.1f | 1.00 |\n", r.Probes, r.FloorUS, r.FloorAddedUS)
+	fmt.Fprintf(&b, "| the least of a span: times, IDs, nothing read | %.1f | %.1f | %.2f |\n", r.BareUS, r.BareAddedUS, r.BareFloor)
 	fmt.Fprintf(&b, "| remora | %.1f | %.1f | **%.2f** |\n\n", r.AgentUS, r.AgentAddedUS, r.TimesFloor)
 	fmt.Fprintf(&b, "The agent itself: %.1f µs of CPU per span including OTLP, %.0f MB resident; %.0f spans, %.0f drops.\n", r.SpanCPUUS, r.ResidentMB, r.Spans, r.Drops)
 	if r.Measurements < enough {

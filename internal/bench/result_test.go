@@ -20,11 +20,12 @@ func TestResult(t *testing.T) {
 	b := bench{
 		alone:   series{[]float64{10, 50}, 0},
 		floor:   series{[]float64{40, 30}, 1},
+		bare:    series{[]float64{31}, 0},
 		traced:  series{[]float64{32}, 2},
 		spanCPU: []float64{5, 6}, resident: []float64{20e6, 20e6}, spans: 100,
 	}
 	r := b.result()
-	if r.Measurements != 1 || r.Disturbed != 3 || r.FloorAddedUS != 20 || r.AgentAddedUS != 22 || r.TimesFloor != 1.1 {
+	if r.Measurements != 1 || r.Disturbed != 3 || r.FloorAddedUS != 20 || r.BareAddedUS != 21 || r.BareFloor != 1.05 || r.AgentAddedUS != 22 || r.TimesFloor != 1.1 {
 		t.Errorf("got %+v", r)
 	}
 	if text := r.markdown(); !strings.Contains(text, "Not valid") {
