@@ -64,24 +64,39 @@ static __noinline bool to_parent(struct go_iface *c, __u64 type)
 	return false;
 }
 
-// find_by_context returns the operation whose context c is or was derived from. An HTTP/1 connection's operation is known by
-// the connection's context, from which each request's is derived: it must be the present request's. The operation may have
-// ended: its context still says what belongs to it.
+// A search for the operation that a context belongs to, along what it was derived from.
+struct around {
+	struct any_operation *operation; // what was found
+	__u64 child; // data word of the context that was looked at before
+	bool done;
+};
+
+// look_around looks at the next context. An HTTP/1 connection's operation is known by the connection's context, from which each request's is
+// derived: it must be the present request's. The operation may have ended: its context still says what belongs to it.
+static __always_inline void look_around(struct around *a, __u32 target, __u64 context)
+{
+	struct context_key k = { .target = target, .context = context };
+	struct span_key *owner = bpf_map_lookup_elem(&contexts, &k);
+
+	if (owner) {
+		struct any_operation *o = find_operation(owner);
+		if (o && (o->operation.slot.context == context || o->operation.slot.context == a->child))
+			a->operation = o;
+		a->done = true;
+	}
+	a->child = context;
+}
+
+// find_by_context returns the operation whose context c is or was derived from.
 static __always_inline struct any_operation *find_by_context(__u32 target, struct go_iface c, __u64 bias)
 {
-	__u64 child = 0;
+	struct around a = {};
 
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_CONTEXT_DEPTH; i++) {
-		struct context_key k = { .target = target, .context = c.data };
-		struct span_key *owner = bpf_map_lookup_elem(&contexts, &k);
-		if (owner) {
-			struct any_operation *o = find_operation(owner);
-			if (!o || (o->operation.slot.context != c.data && o->operation.slot.context != child))
-				return NULL;
-			return o;
-		}
-		child = c.data;
+		look_around(&a, target, c.data);
+		if (a.done)
+			return a.operation;
 		if (!to_parent(&c, dynamic_type(target, c.type, bias)))
 			return NULL;
 	}

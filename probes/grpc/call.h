@@ -16,7 +16,6 @@
 #define TARGET_MAX 256
 #define MESSAGE_MAX 512
 #define PEER_MAX 128
-#define MAX_VALUE_DEPTH 24 // contexts that are looked through for a value
 #define VALUE_CONTEXT_BUFFER 48 // bytes of a context.valueCtx that hold the fields below
 #define TCP_ADDR_BUFFER 48 // bytes of a net.TCPAddr, likewise
 
@@ -93,12 +92,11 @@ static __always_inline struct grpc_call *begin(struct span_key *key, __u64 bias)
 	return c;
 }
 
-// know_context keeps the call's context, and makes the call known by it.
-static __always_inline void know_context(struct span_key *key, struct grpc_call *c, struct go_iface context)
+// know_context makes the call known by its context.
+static __always_inline void know_context(struct span_key *key, struct grpc_call *c)
 {
-	c->work.context = context;
-	c->slot.context = context.data;
-	own_context(key, &c->slot, context.data);
+	c->slot.context = c->work.context.data;
+	own_context(key, &c->slot, c->slot.context);
 }
 
 // A value of a context, under one of some keys, each of a type of its own.
@@ -108,15 +106,20 @@ struct context_value {
 };
 
 // find_values looks for two values in the call's context, or for one if both have the same keys
-// (https://github.com/golang/go/blob/go1.26.0/src/context/context.go).
-static __always_inline void find_values(struct grpc_call *c, struct context_value *a, struct context_value *b)
+// (https://github.com/golang/go/blob/go1.26.0/src/context/context.go). Where around is given, it looks on the way for the operation that the
+// call is a part of as well.
+static __always_inline void find_values(struct grpc_call *c, struct context_value *a, struct context_value *b, struct around *around)
 {
 	struct go_iface context = c->work.context;
 	__u64 bias = c->work.bias;
 	__u8 *node = c->group; // is not needed yet
 
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < MAX_VALUE_DEPTH && (!a->data || !b->data); i++) {
+	for (int i = 0; i < MAX_CONTEXT_DEPTH; i++) {
+		if (around && !around->done)
+			look_around(around, c->event.head.target, context.data);
+		if (a->data && b->data && !(around && !around->done))
+			return;
 		__u64 type = dynamic_type(c->event.head.target, context.type, bias);
 		if (!in_set(&value_context_types, type)) {
 			if (!to_parent(&context, type))

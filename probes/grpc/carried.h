@@ -17,7 +17,7 @@ static __always_inline __u64 incoming_map(__u32 target, struct grpc_call *c)
 	if (o && o->operation.slot.begun == c->work.served_begun && o->operation.slot.header)
 		return read_u64(o->operation.slot.header);
 	struct context_value metadata = { .keys = &incoming_keys };
-	find_values(c, &metadata, &metadata);
+	find_values(c, &metadata, &metadata, NULL);
 	return metadata.data;
 }
 

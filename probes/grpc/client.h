@@ -57,17 +57,19 @@ static __always_inline void read_request(struct grpc_call *c, __u64 stream)
 	c->event.target = append(t, read_string_header(conn + conn_target), TARGET_MAX);
 }
 
-// find_metadata looks for the metadata among the values of the call's context. Global: the verifier checks it once.
-__noinline int find_metadata(__u32 place)
+// look_at_context finds the metadata among the values of the call's context, and the operation that this belongs to: its place and 1, or 0 if
+// there is none. Global: the verifier checks it once.
+__noinline int look_at_context(__u32 place)
 {
 	struct context_value metadata = { .keys = &metadata_keys };
+	struct around around = {};
 	struct grpc_call *c = call_at(place);
 
 	if (!c)
 		return 0;
-	find_values(c, &metadata, &metadata);
+	find_values(c, &metadata, &metadata, &around);
 	c->work.metadata = metadata.data;
-	return 1;
+	return around.operation ? around.operation->operation.slot.place + 1 : 0;
 }
 
 // begin_call starts the call's span. 1: cs
@@ -76,14 +78,13 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	struct span_key caller = { .target = target_id(ctx), .role = ROLE_SERVER, .goroutine = goroutine_id(ctx) };
 	struct span_key key = { .target = caller.target, .role = ROLE_STREAM, .goroutine = GO_ARG1(ctx) };
 	__u64 stream = GO_ARG1(ctx), bias = load_bias(ctx, p);
-	struct go_iface context = read_iface(stream + client_ctx);
-	struct any_operation *o = find_by_context(key.target, context, bias);
-
-	if (!o)
-		o = find_by_goroutine(ctx, &caller);
 	struct grpc_call *c = begin(&key, bias);
+
 	if (!c)
 		return;
+	c->work.context = read_iface(stream + client_ctx);
+	__u32 found = look_at_context(c->slot.place);
+	struct any_operation *o = found ? operation_at(found - 1) : find_by_goroutine(ctx, &caller);
 	if (o) {
 		c->event.trace_state = copy_trace_state(&c->event.text, o);
 		c->slot.trace_state = __builtin_offsetof(struct grpc_call, event.text.data);
@@ -92,8 +93,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 		c->work.served_begun = o->operation.slot.begun;
 	}
 	read_request(c, stream);
-	know_context(&key, c, context);
-	find_metadata(c->slot.place);
+	know_context(&key, c);
 	bool child = find_carried(c);
 	if (o && (!child || handed_on(&c->work.parent, o))) {
 		parent_of(o, &c->work.parent);

@@ -26,7 +26,7 @@ __noinline int read_context(__u32 place)
 
 	if (!c)
 		return 0;
-	find_values(c, &metadata, &peer);
+	find_values(c, &metadata, &peer, NULL);
 	c->work.metadata = metadata.data;
 	if (peer.data)
 		read_addr(c, read_iface(peer.data + peer_addr));
@@ -50,7 +50,8 @@ static __always_inline void begin_stream(struct span_key *key, __u64 server, __u
 		c->slot.begun++; // the goroutine serves many: see find_by_goroutine
 	c->work.stream = stream;
 	c->event.method = append(&c->event.text, read_string_header(base + stream_method), METHOD_MAX);
-	know_context(key, c, context);
+	c->work.context = context;
+	know_context(key, c);
 	read_context(c->slot.place);
 	read_metadata(ROLE_SERVER, c, c->work.metadata);
 	bool parent = c->work.traceparents == 1 && read_parent(c->slot.place);
