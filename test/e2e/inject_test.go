@@ -337,8 +337,8 @@ func TestInjectDamagesNothing(t *testing.T) {
 	}
 }
 
-// sendAll sends n requests in each of five ways, from so many connections at a time for each way. Every 50th body is of 1 MB, every tenth header block is of
-// many KB.
+// sendAll sends n requests in each of five ways, from so many connections at a time for each way. Every 50th body is of 1 MB, behind the first 1,600 every
+// 1,000th; every tenth header block is of many KB.
 func sendAll(t *testing.T, target *testenv.Target, n, connections int) {
 	t.Helper()
 	ways := map[string]string{
@@ -373,7 +373,7 @@ func sendNth(t *testing.T, client *http.Client, target *testenv.Target, how, bas
 	if i%10 == 5 {
 		header = longHeaders[i/10%len(longHeaders)]
 	}
-	if i%50 == 3 {
+	if i%50 == 3 && i < 1600 || i%1000 == 3 {
 		size = 1 << 20
 	}
 	to := fmt.Sprintf("%s/echo?header=%d", base, header)
