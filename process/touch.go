@@ -24,6 +24,9 @@ const (
 	maxAux   = 64 << 10
 )
 
+// PageSize is that of the smallest pages that a supported machine has, in bytes.
+const PageSize = 4096
+
 // Touch has the kernel make the pages present that hold the given addresses of a process. BPF programs can only read pages that are
 // present, and those of an executable's file are so only once somebody has used them. It needs the right to trace the process:
 // CAP_SYS_PTRACE. An error is the first one; the other pages are present then.
@@ -33,11 +36,10 @@ func (fs FS) Touch(pid int, addrs []uint64) (err error) {
 		return fmt.Errorf("cannot touch memory of process %d: %w (grant CAP_SYS_PTRACE)", pid, err)
 	}
 	defer memory.Close()
-	const page = 4096 // the smallest that there are
 	touched := map[uint64]bool{}
 	for _, addr := range addrs {
-		if !touched[addr/page] {
-			touched[addr/page] = true
+		if !touched[addr/PageSize] {
+			touched[addr/PageSize] = true
 			if _, e := memory.ReadAt(make([]byte, 1), int64(addr)); e != nil && err == nil {
 				err = fmt.Errorf("cannot touch memory of process %d: %w", pid, e)
 			}

@@ -4,6 +4,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/remora-agent/remora/bpf"
+	"github.com/remora-agent/remora/process"
 )
 
 // touchNew makes the memory of new targets readable that requests are steered with. A child of `run` has it only when it
@@ -95,10 +96,7 @@ func pieceAddresses(constants map[string]any) []uint64 {
 	return addrs
 }
 
-const (
-	pageSize  = 4096 // the smallest that there are
-	maxAbsent = 256  // pages fetched of a target at once
-)
+const maxAbsent = 256 // pages fetched of a target at once
 
 // noteAbsent notes that a program could not read this address of a target, for fetchAbsent.
 func (a *Agent) noteAbsent(t *target, addr uint64) {
@@ -106,7 +104,7 @@ func (a *Agent) noteAbsent(t *target, addr uint64) {
 		t.absent = map[uint64]bool{}
 	}
 	if len(t.absent) < maxAbsent {
-		t.absent[addr/pageSize] = true
+		t.absent[addr/process.PageSize] = true
 	}
 }
 
@@ -118,7 +116,7 @@ func (a *Agent) fetchAbsent() {
 		}
 		var addrs []uint64
 		for page := range t.absent {
-			addrs = append(addrs, page*pageSize)
+			addrs = append(addrs, page*process.PageSize)
 		}
 		a.counters.absent.Add(uint64(len(addrs)))
 		clear(t.absent)
