@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -65,7 +66,8 @@ type Agent struct {
 	host     string
 	boot     time.Time
 	nextID   uint32
-	faults   uint64 // bpf.Losses.WriteFault, when last looked at
+	faults   uint64      // bpf.Losses.WriteFault, when last looked at
+	fetching atomic.Bool // pages of targets: see fetchAbsent
 }
 
 // New prepares an agent; nothing is attached yet. The caller must call Run or Close.

@@ -108,22 +108,32 @@ func (a *Agent) noteAbsent(t *target, addr uint64) {
 	}
 }
 
-// fetchAbsent has the kernel make pages present that programs could not read: whoever needs them next finds them.
+// fetchAbsent has the kernel make pages present that programs could not read: whoever needs them next finds them. It does not wait for
+// them: they may come from a file system that takes its time.
 func (a *Agent) fetchAbsent() {
-	for _, t := range a.targets.running() {
-		if len(t.absent) == 0 {
-			continue
-		}
-		var addrs []uint64
-		for page := range t.absent {
-			addrs = append(addrs, page*process.PageSize)
-		}
-		a.counters.absent.Add(uint64(len(addrs)))
-		clear(t.absent)
-		if err := a.fs.Touch(t.process.PID, addrs); err != nil {
-			a.cfg.Log.Debug("cannot fetch pages", zap.Int("pid", t.process.PID), zap.Error(err)) // what was read was no address
-		}
+	if a.fetching.Load() {
+		return // next time
 	}
+	pages := map[int][]uint64{} // addresses, by process ID
+	for _, t := range a.targets.running() {
+		for page := range t.absent {
+			pages[t.process.PID] = append(pages[t.process.PID], page*process.PageSize)
+		}
+		a.counters.absent.Add(uint64(len(t.absent)))
+		clear(t.absent)
+	}
+	if len(pages) == 0 {
+		return
+	}
+	a.fetching.Store(true)
+	go func() {
+		defer a.fetching.Store(false)
+		for pid, addrs := range pages {
+			if err := a.fs.Touch(pid, addrs); err != nil {
+				a.cfg.Log.Debug("cannot fetch pages", zap.Int("pid", pid), zap.Error(err)) // what was read was no address
+			}
+		}
+	}()
 }
 
 // constant returns n bytes of what a target's program cannot change, at an address of the process where a program found no page.

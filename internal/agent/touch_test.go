@@ -5,11 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 	"unsafe"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/remora-agent/remora/internal/testenv"
 	"github.com/remora-agent/remora/process"
 )
 
@@ -43,9 +45,7 @@ func TestFetchAbsent(t *testing.T) {
 		a.handle(event)
 	}
 	a.fetchAbsent()
-	if !present(t, addr) {
-		t.Error("the page is not present")
-	}
+	testenv.Eventually(t, 5*time.Second, "the page is present", func() bool { return present(t, addr) })
 	if n := a.counters.absent.Load(); n != 3 {
 		t.Errorf("%d pages were fetched, want 3", n)
 	}
