@@ -180,6 +180,9 @@ func keepOutput(t *testing.T, name string, out []byte) {
 	if dir == "" {
 		return
 	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Error(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, name+".out"), out, 0o644); err != nil {
 		t.Error(err)
 	}
