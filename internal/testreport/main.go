@@ -122,8 +122,8 @@ func (r *report) finishPackage(e event, text string) {
 	}
 }
 
-// place is where in its source a test said something.
-var place = regexp.MustCompile(`^[\w.]+\.go:\d+: `)
+// place is where in its source a test said something, behind where a test that repeats it did.
+var place = regexp.MustCompile(`^([\w.]+\.go:\d+: )+`)
 
 // reason is what the test said when it skipped: the last line that is not go test's own.
 func reason(text string) string {

@@ -18,7 +18,7 @@ func TestReport(t *testing.T) {
 {"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:1: no kernel\n"}
 {"Action":"output","Package":"p","Test":"TestA","Output":"--- SKIP: TestA (0.00s)\n"}
 {"Action":"skip","Package":"p","Test":"TestA"}
-{"Action":"output","Package":"p","Test":"TestC","Output":"    c_test.go:7: no kernel\n"}
+{"Action":"output","Package":"p","Test":"TestC","Output":"    replay_test.go:1: c_test.go:7: no kernel\n"}
 {"Action":"skip","Package":"p","Test":"TestC"}
 {"Action":"pass","Package":"p","Test":"TestB"}
 {"Action":"output","Package":"p","Output":"PASS\n"}
