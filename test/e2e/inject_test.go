@@ -337,8 +337,8 @@ func TestInjectDamagesNothing(t *testing.T) {
 	}
 }
 
-// sendAll sends n requests in each of five ways, from so many connections at a time for each way. Every 50th body is of 1 MB, behind the first 1,600 every
-// 1,000th; every tenth header block is of many KB.
+// sendAll sends n requests in each of five ways, from so many connections at a time for each way. Every 50th body is of 1 MB, every tenth header block is of
+// many KB; behind the first 1,600 a twentieth of that.
 func sendAll(t *testing.T, target *testenv.Target, n, connections int) {
 	t.Helper()
 	ways := map[string]string{
@@ -370,10 +370,14 @@ func sendNth(t *testing.T, client *http.Client, target *testenv.Target, how, bas
 	longHeaders := []int{8000, 16000, 20000, 60000}
 	bodies := []int{0, 1, 1000, 20000}
 	header, size := headers[i%len(headers)], bodies[i%len(bodies)]
-	if i%10 == 5 {
-		header = longHeaders[i/10%len(longHeaders)]
+	seldom := 1
+	if i >= 1600 {
+		seldom = 20
 	}
-	if i%50 == 3 && i < 1600 || i%1000 == 3 {
+	if long := 10 * seldom; i%long == 5 {
+		header = longHeaders[i/long%len(longHeaders)]
+	}
+	if i%(50*seldom) == 3 {
 		size = 1 << 20
 	}
 	to := fmt.Sprintf("%s/echo?header=%d", base, header)
