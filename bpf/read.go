@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 )
 
@@ -19,12 +20,15 @@ type Reader struct {
 }
 
 // NewReader opens the ring buffer; there can be one reader.
-func (r *Runtime) NewReader() (*Reader, error) {
-	ring, err := ringbuf.NewReader(r.shared.Events)
+func (r *Runtime) NewReader() (*Reader, error) { return OpenRing(r.shared.Events) }
+
+// OpenRing opens any ring buffer.
+func OpenRing(events *ebpf.Map) (*Reader, error) {
+	ring, err := ringbuf.NewReader(events)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the ring buffer: %w", err)
 	}
-	return &Reader{ring: ring, size: r.opts.RingBytes}, nil
+	return &Reader{ring: ring, size: int(events.MaxEntries())}, nil
 }
 
 // Drain calls handle with every event that waits. An event is valid during the call only.

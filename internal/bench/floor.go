@@ -4,14 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/remora-agent/remora/bpf"
 )
 
 // spanOffsets asks remora where in a file it puts these programs, in bytes from the file's start: of each the first point, which is the one
@@ -52,8 +51,7 @@ type yardstick struct {
 	exe     *link.Executable
 	pid     int
 	links   []link.Link
-	events  *ringbuf.Reader
-	record  ringbuf.Record
+	events  *bpf.Reader
 }
 
 // attachFloor puts a program that does nothing at each offset. The caller closes what it returns.
@@ -97,7 +95,7 @@ func newYardstick(pid int, endsElsewhere bool) (*yardstick, error) {
 		return nil, fmt.Errorf("load the floor's programs: %w", err)
 	}
 	if y.exe, err = link.OpenExecutable(fmt.Sprintf("/proc/%d/exe", pid)); err == nil {
-		y.events, err = ringbuf.NewReader(y.objects.BareEvents)
+		y.events, err = bpf.OpenRing(y.objects.BareEvents)
 	}
 	if err != nil {
 		return nil, errors.Join(err, y.objects.Close())
@@ -117,15 +115,7 @@ func (y *yardstick) attach(program *ebpf.Program, offsets []uint64) (*yardstick,
 
 // empty reads what is in the ring buffer, or there would soon be no room for a span.
 func (y *yardstick) empty() error {
-	y.events.SetDeadline(time.Unix(1, 0)) // long past: read what is there and return
-	for {
-		switch err := y.events.ReadInto(&y.record); {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
+	return y.events.Drain(func([]byte) {})
 }
 
 // Close detaches all.
