@@ -140,18 +140,19 @@ type sharedKnownValues struct {
 type sharedLoss uint32
 
 const (
-	sharedLossLOSS_RING_FULL      sharedLoss = 0
-	sharedLossLOSS_MAP_FULL       sharedLoss = 1
-	sharedLossLOSS_READ           sharedLoss = 2
-	sharedLossLOSS_UNSUPPORTED    sharedLoss = 3
-	sharedLossLOSS_UNSAMPLED      sharedLoss = 4
-	sharedLossLOSS_TRUNCATED      sharedLoss = 5
-	sharedLossLOSS_HEADERS        sharedLoss = 6
-	sharedLossLOSS_INJECT_NO_ROOM sharedLoss = 7
-	sharedLossLOSS_INJECT_SHARED  sharedLoss = 8
-	sharedLossLOSS_INJECT_WRITER  sharedLoss = 9
-	sharedLossLOSS_INJECT_FAULT   sharedLoss = 10
-	sharedLossLOSS_COUNT          sharedLoss = 11
+	sharedLossLOSS_RING_FULL        sharedLoss = 0
+	sharedLossLOSS_MAP_FULL         sharedLoss = 1
+	sharedLossLOSS_READ             sharedLoss = 2
+	sharedLossLOSS_UNSUPPORTED      sharedLoss = 3
+	sharedLossLOSS_UNSAMPLED        sharedLoss = 4
+	sharedLossLOSS_TRUNCATED        sharedLoss = 5
+	sharedLossLOSS_HEADERS          sharedLoss = 6
+	sharedLossLOSS_INJECT_NO_ROOM   sharedLoss = 7
+	sharedLossLOSS_INJECT_SHARED    sharedLoss = 8
+	sharedLossLOSS_INJECT_WRITER    sharedLoss = 9
+	sharedLossLOSS_INJECT_FAULT     sharedLoss = 10
+	sharedLossLOSS_INJECT_PREEMPTED sharedLoss = 11
+	sharedLossLOSS_COUNT            sharedLoss = 12
 )
 
 type sharedOperationState uint32

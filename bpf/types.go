@@ -109,21 +109,23 @@ type Losses struct {
 	HeaderShare uint64 // several calls at the same time share one header map
 	OtherWriter uint64 // the target writes its requests by other means than expected
 	WriteFault  uint64 // the target's memory was not writable
+	Preempted   uint64 // the goroutine was preempted where it must not be
 }
 
 func (l *Losses) set(kind sharedLoss, n uint64) {
 	fields := map[sharedLoss]*uint64{
-		sharedLossLOSS_RING_FULL:      &l.RingFull,
-		sharedLossLOSS_MAP_FULL:       &l.MapFull,
-		sharedLossLOSS_READ:           &l.Read,
-		sharedLossLOSS_UNSUPPORTED:    &l.Unsupported,
-		sharedLossLOSS_UNSAMPLED:      &l.Unsampled,
-		sharedLossLOSS_TRUNCATED:      &l.Truncated,
-		sharedLossLOSS_HEADERS:        &l.Headers,
-		sharedLossLOSS_INJECT_NO_ROOM: &l.NoRoom,
-		sharedLossLOSS_INJECT_SHARED:  &l.HeaderShare,
-		sharedLossLOSS_INJECT_WRITER:  &l.OtherWriter,
-		sharedLossLOSS_INJECT_FAULT:   &l.WriteFault,
+		sharedLossLOSS_RING_FULL:        &l.RingFull,
+		sharedLossLOSS_MAP_FULL:         &l.MapFull,
+		sharedLossLOSS_READ:             &l.Read,
+		sharedLossLOSS_UNSUPPORTED:      &l.Unsupported,
+		sharedLossLOSS_UNSAMPLED:        &l.Unsampled,
+		sharedLossLOSS_TRUNCATED:        &l.Truncated,
+		sharedLossLOSS_HEADERS:          &l.Headers,
+		sharedLossLOSS_INJECT_NO_ROOM:   &l.NoRoom,
+		sharedLossLOSS_INJECT_SHARED:    &l.HeaderShare,
+		sharedLossLOSS_INJECT_WRITER:    &l.OtherWriter,
+		sharedLossLOSS_INJECT_FAULT:     &l.WriteFault,
+		sharedLossLOSS_INJECT_PREEMPTED: &l.Preempted,
 	}
 	if f, ok := fields[kind]; ok {
 		*f = n

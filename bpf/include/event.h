@@ -31,6 +31,7 @@ enum loss {
 	LOSS_INJECT_SHARED, // calls at the same time share one header map: which is which cannot be told
 	LOSS_INJECT_WRITER, // the target writes by other means than expected
 	LOSS_INJECT_FAULT, // memory of the target was not writable
+	LOSS_INJECT_PREEMPTED, // the goroutine was preempted where it must not be
 	LOSS_COUNT,
 };
 

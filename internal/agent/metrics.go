@@ -97,6 +97,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		counter(m.notInjected, l.HeaderShare, "shared_header")
 		counter(m.notInjected, l.OtherWriter, "unknown_writer")
 		counter(m.notInjected, l.WriteFault, "memory_unwritable")
+		counter(m.notInjected, l.Preempted, "preempted")
 	}
 	gauge(m.ringFill, a.reader.Fill())
 	gauge(m.queued, float64(stats.Queued))

@@ -12,56 +12,66 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const enough = 10 // measurements of each kind
+const enough = 40 // turns
 
 // result is what a run found, times in microseconds.
 type result struct {
-	Kind         string  `json:"kind"`
-	Date         string  `json:"date"`
-	Machine      string  `json:"machine"`
-	Go           string  `json:"go"`
-	Measurements int     `json:"measurements"` // of the kind that has fewest
-	Disturbed    int     `json:"disturbed"`    // left out, of all kinds: the target did not have its CPU for itself
-	AloneUS      float64 `json:"alone_us"`
-	FloorUS      float64 `json:"floor_us"`
-	Probes       int     `json:"floor_probes"`
-	BareUS       float64 `json:"bare_us"`
-	AgentUS      float64 `json:"agent_us"`
-	FloorAddedUS float64 `json:"floor_added_us"`
-	BareAddedUS  float64 `json:"bare_added_us"`
-	AgentAddedUS float64 `json:"agent_added_us"`
-	BareFloor    float64 `json:"bare_times_floor"`  // what a span that says nothing adds ÷ what the floor adds
-	TimesFloor   float64 `json:"times_floor"`       // what the agent adds ÷ what the floor adds
-	SpanCPUUS    float64 `json:"agent_cpu_us_span"` // the agent's own CPU per span, OTLP export included, its start not
-	ResidentMB   float64 `json:"agent_resident_mb"` // at the end of a measurement
-	Spans        float64 `json:"spans"`             // of all rounds
-	Drops        float64 `json:"drops"`             // of all rounds
+	Kind         string       `json:"kind"`
+	Date         string       `json:"date"`
+	Machine      string       `json:"machine"`
+	Go           string       `json:"go"`
+	Turns        int          `json:"turns"`
+	Disturbed    int          `json:"disturbed"` // turns left out: a target did not have its CPU for itself
+	AloneUS      float64      `json:"alone_us"`
+	Probes       int          `json:"floor_probes"`
+	FloorAddedUS float64      `json:"floor_added_us"`
+	BareAddedUS  float64      `json:"bare_added_us"`
+	AgentAddedUS float64      `json:"agent_added_us"`
+	BareFloor    float64      `json:"bare_times_floor"`  // what a span that says nothing adds ÷ what the floor adds
+	TimesFloor   float64      `json:"times_floor"`       // what the agent adds ÷ what the floor adds
+	Rounds       [][3]float64 `json:"rounds"`            // of each: what floor, bare and agent add
+	SpanCPUUS    float64      `json:"agent_cpu_us_span"` // the agent's own CPU per span, OTLP export included, its start not
+	ResidentMB   float64      `json:"agent_resident_mb"` // at the end of a round
+	Spans        float64      `json:"spans"`             // of all rounds
+	Drops        float64      `json:"drops"`             // of all rounds
 }
 
 func (b *bench) result() result {
+	all := slices.Concat(b.rounds...)
 	r := result{
 		Kind: b.scenario.name,
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(),
-		Measurements: min(len(b.alone.perRequest), len(b.floor.perRequest), len(b.bare.perRequest), len(b.traced.perRequest)),
-		Disturbed:    b.alone.disturbed + b.floor.disturbed + b.bare.disturbed + b.traced.disturbed,
-		AloneUS:      b.alone.fastest(), FloorUS: b.floor.fastest(), Probes: len(b.offsets), BareUS: b.bare.fastest(), AgentUS: b.traced.fastest(),
+		Turns: len(all), Disturbed: b.disturbed, Probes: len(b.offsets), AloneUS: median(column(all, alone)),
 		SpanCPUUS: median(b.spanCPU), ResidentMB: median(b.resident) / 1e6,
 		Spans: b.spans, Drops: b.drops,
 	}
-	r.FloorAddedUS, r.BareAddedUS, r.AgentAddedUS = r.FloorUS-r.AloneUS, r.BareUS-r.AloneUS, r.AgentUS-r.AloneUS
+	r.FloorAddedUS, r.BareAddedUS, r.AgentAddedUS = added(all, floor), added(all, bare), added(all, traced)
 	if r.FloorAddedUS > 0 {
 		r.BareFloor = r.BareAddedUS / r.FloorAddedUS
 		r.TimesFloor = r.AgentAddedUS / r.FloorAddedUS
 	}
+	for _, turns := range b.rounds {
+		r.Rounds = append(r.Rounds, [3]float64{added(turns, floor), added(turns, bare), added(turns, traced)})
+	}
 	return r
 }
 
-// fastest returns 0 if there is no measurement.
-func (s series) fastest() float64 {
-	if len(s.perRequest) == 0 {
-		return 0
+// column returns one process's measurements.
+func column(turns []turn, i int) []float64 {
+	var list []float64
+	for _, t := range turns {
+		list = append(list, t[i])
 	}
-	return slices.Min(s.perRequest)
+	return list
+}
+
+// added is what a process's operations took longer than those of the one that is alone, by the median of all turns.
+func added(turns []turn, i int) float64 {
+	var list []float64
+	for _, t := range turns {
+		list = append(list, t[i]-t[alone])
+	}
+	return median(list)
 }
 
 func median(list []float64) float64 {
@@ -91,15 +101,22 @@ func machine() string {
 
 func (r result) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s, %s, %s, the fastest of %d\n\n", r.Kind, r.Date, r.Machine, r.Go, r.Measurements)
-	fmt.Fprintf(&b, "| | µs each | added | × floor |\n|---|---|---|---|\n")
-	fmt.Fprintf(&b, "| not instrumented | %.1f | – | |\n", r.AloneUS)
-	fmt.Fprintf(&b, "| floor: %d probes that do nothing | %.1f | %.1f | 1.00 |\n", r.Probes, r.FloorUS, r.FloorAddedUS)
-	fmt.Fprintf(&b, "| the least of a span: times, IDs, nothing read | %.1f | %.1f | %.2f |\n", r.BareUS, r.BareAddedUS, r.BareFloor)
-	fmt.Fprintf(&b, "| remora | %.1f | %.1f | **%.2f** |\n\n", r.AgentUS, r.AgentAddedUS, r.TimesFloor)
-	fmt.Fprintf(&b, "The agent itself: %.1f µs of CPU per span including OTLP, %.0f MB resident; %.0f spans, %.0f drops.\n", r.SpanCPUUS, r.ResidentMB, r.Spans, r.Drops)
-	if r.Measurements < enough {
-		fmt.Fprintf(&b, "\n**Not valid**: too often (%d times) something else ran on the target's CPU, or the load did not saturate it.\n", r.Disturbed)
+	fmt.Fprintf(&b, "%s: %s, %s, %s, medians of %d turns\n\n", r.Kind, r.Date, r.Machine, r.Go, r.Turns)
+	fmt.Fprintf(&b, "| | µs each | added | of each round | × floor |\n|---|--:|--:|--:|--:|\n")
+	fmt.Fprintf(&b, "| not instrumented | %.2f | – | | |\n", r.AloneUS)
+	row := func(name string, i int, us, times float64) {
+		var rounds []string
+		for _, round := range r.Rounds {
+			rounds = append(rounds, fmt.Sprintf("%.2f", round[i]))
+		}
+		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %s | %.2f |\n", name, r.AloneUS+us, us, strings.Join(rounds, " "), times)
+	}
+	row(fmt.Sprintf("floor: %d probes that do nothing", r.Probes), 0, r.FloorAddedUS, 1)
+	row("the least of a span: times, IDs, nothing read", 1, r.BareAddedUS, r.BareFloor)
+	row("remora", 2, r.AgentAddedUS, r.TimesFloor)
+	fmt.Fprintf(&b, "\nThe agent itself: %.1f µs of CPU per span including OTLP, %.0f MB resident; %.0f spans, %.0f drops.\n\n", r.SpanCPUUS, r.ResidentMB, r.Spans, r.Drops)
+	if r.Turns < enough {
+		fmt.Fprintf(&b, "**Not valid**: in too many turns (%d) something else ran on the targets' CPU, or the load did not saturate it.\n\n", r.Disturbed)
 	}
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,17 +19,17 @@ func TestMedian(t *testing.T) {
 
 func TestResult(t *testing.T) {
 	b := bench{
-		alone:   series{[]float64{10, 50}, 0},
-		floor:   series{[]float64{40, 30}, 1},
-		bare:    series{[]float64{31}, 0},
-		traced:  series{[]float64{32}, 2},
-		spanCPU: []float64{5, 6}, resident: []float64{20e6, 20e6}, spans: 100,
+		rounds:    [][]turn{{{10, 30, 31, 32}, {50, 70, 70.5, 74}}, {{10, 30, 32, 33}}},
+		disturbed: 3, spanCPU: []float64{5, 6}, resident: []float64{20e6, 20e6}, spans: 100,
 	}
 	r := b.result()
-	if r.Measurements != 1 || r.Disturbed != 3 || r.FloorAddedUS != 20 || r.BareAddedUS != 21 || r.BareFloor != 1.05 || r.AgentAddedUS != 22 || r.TimesFloor != 1.1 {
+	if r.Turns != 3 || r.Disturbed != 3 || r.FloorAddedUS != 20 || r.BareAddedUS != 21 || r.BareFloor != 1.05 || r.AgentAddedUS != 23 || r.TimesFloor != 1.15 {
 		t.Errorf("got %+v", r)
 	}
+	if want := [][3]float64{{20, 20.75, 23}, {20, 22, 23}}; !slices.Equal(r.Rounds, want) {
+		t.Errorf("rounds %v, want %v", r.Rounds, want)
+	}
 	if text := r.markdown(); !strings.Contains(text, "Not valid") {
-		t.Errorf("one good measurement is not enough:\n%s", text)
+		t.Errorf("three turns are not enough:\n%s", text)
 	}
 }

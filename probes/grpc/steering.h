@@ -129,7 +129,7 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 	s->back = bias + failed->addr;
 	s->ret = s->back - failed->behind;
 	if (!may_call(ctx, s->ret, s->back))
-		count_loss(LOSS_INJECT_WRITER); // the goroutine was preempted since
+		count_loss(LOSS_INJECT_PREEMPTED); // since its last call returned
 	else if (compose_fields(key.target, key.goroutine, bias, carried_state(key.target, s->note.owner) != 0) && may_begin(s, key.target)) {
 		go_on(ctx, &key, s, bias);
 		return;

@@ -101,8 +101,10 @@ static __always_inline void continue_fields(struct pt_regs *ctx, const volatile 
 			stop_steering(&key);
 			return;
 		}
-		if (!encoded(ctx, s) || !may_call(ctx, s->ret, s->back) || !compose_fields(key.target, key.goroutine, bias) ||
-		    !may_begin(s, key.target)) {
+		bool may = may_call(ctx, s->ret, s->back);
+		if (!may)
+			count_loss(LOSS_INJECT_PREEMPTED);
+		if (!may || !encoded(ctx, s) || !compose_fields(key.target, key.goroutine, bias) || !may_begin(s, key.target)) {
 			stop_steering(&key);
 			return;
 		}

@@ -129,8 +129,12 @@ func summarize(sent int, page promtext.Page, cost perRequest) error {
 	fmt.Printf("  drops           %d%s\n", dropped, reasons(page))
 	fmt.Printf("  probes          %.0f attached, %.0f missing\n", page.Sum("remora_target_probes_attached"), page.Sum("remora_target_probes_missing"))
 	fmt.Printf("  agent           %.1f MB resident\n", page.Sum("process_resident_memory_bytes")/1e6)
-	fmt.Printf("  added cost      about %v per request (%v without, %v with the agent; an estimate: make bench measures it)\n",
-		(cost.traced - cost.alone).Round(100*time.Nanosecond), cost.alone.Round(100*time.Nanosecond), cost.traced.Round(100*time.Nanosecond))
+	added := "too little to tell"
+	if d := (cost.traced - cost.alone).Round(100 * time.Nanosecond); d > 0 {
+		added = fmt.Sprintf("about %v per request", d)
+	}
+	fmt.Printf("  added cost      %s (%v without, %v with the agent; an estimate: make bench measures it)\n",
+		added, cost.alone.Round(100*time.Nanosecond), cost.traced.Round(100*time.Nanosecond))
 	if exported+dropped != sent {
 		return fmt.Errorf("%d requests, but %d spans and %d drops", sent, exported, dropped)
 	}

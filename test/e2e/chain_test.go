@@ -40,11 +40,21 @@ func TestChain(t *testing.T) {
 // noneWithout fails when the agent counts calls that went without trace context.
 func noneWithout(t *testing.T, agent *testenv.Agent) {
 	t.Helper()
-	for _, reason := range []string{"no_room", "shared_header", "unknown_writer", "memory_unwritable"} {
-		if n := agent.Metric(t, "remora_propagation_failed_total", "reason="+reason); n != 0 {
-			t.Errorf("%v calls went without trace context: %s", n, reason)
+	if without := withoutContext(t, agent); len(without) > 0 {
+		t.Errorf("calls went without trace context: %v", without)
+	}
+}
+
+// withoutContext returns how many calls went without trace context, by reason.
+func withoutContext(t *testing.T, agent *testenv.Agent) map[string]int {
+	t.Helper()
+	without := map[string]int{}
+	for _, reason := range []string{"no_room", "shared_header", "unknown_writer", "memory_unwritable", "preempted"} {
+		if n := int(agent.Metric(t, "remora_propagation_failed_total", "reason="+reason)); n > 0 {
+			without[reason] = n
 		}
 	}
+	return without
 }
 
 // TestChainSampled: at a ratio of 0.1 each trace is whole or absent.

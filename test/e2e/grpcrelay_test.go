@@ -142,13 +142,14 @@ func TestGRPCRelay(t *testing.T) {
 }
 
 // TestGRPCInjectRelay is TestGRPCRelay with trace context on the wire: each call is one trace of five spans. A request whose frame a full write
-// buffer has cut, or behind which lies a page that nobody has used yet, cannot be written to (docs/probes/grpc.md): it is counted, and begins a trace
-// of its own; of these there are few, and none where requests are steered.
+// buffer has cut, or behind which lies a page that nobody has used yet, cannot be written to (docs/probes/grpc.md), nor can one be steered whose
+// goroutine is preempted at one place: it is counted, and begins a trace of its own. Of these there are few, and next to none where requests are
+// steered.
 func TestGRPCInjectRelay(t *testing.T) {
 	testenv.RequireInjection(t)
-	few := *streams / 50
+	reasons, few := []string{"no_room", "memory_unwritable"}, *streams/50
 	if testenv.Steers() {
-		few = 0
+		reasons, few = []string{"preempted"}, *streams/500
 	}
 	for _, b := range relayBuilds() {
 		for _, secure := range []bool{false, true} {
@@ -158,9 +159,13 @@ func TestGRPCInjectRelay(t *testing.T) {
 					t.Error(err)
 				}
 				spans := r.sink.Wait(t, 5**streams, 60*time.Second)
-				cut := 0
-				for _, reason := range []string{"no_room", "memory_unwritable"} {
-					cut += int(r.agent.Metric(t, "remora_propagation_failed_total", "reason="+reason))
+				cut, without := 0, withoutContext(t, r.agent)
+				for _, reason := range reasons {
+					cut += without[reason]
+					delete(without, reason)
+				}
+				if len(without) > 0 {
+					t.Errorf("calls went without trace context: %v", without)
 				}
 				if cut > few {
 					t.Errorf("%d of %d calls went without trace context", cut, 2**streams)
@@ -176,9 +181,6 @@ func TestGRPCInjectRelay(t *testing.T) {
 					if len(codes) != 1 {
 						t.Errorf("trace %x has the codes %v", id, codes)
 					}
-				}
-				if n := r.agent.Metric(t, "remora_propagation_failed_total"); int(n) != cut {
-					t.Errorf("%v calls went without trace context, %d of them for lack of room or memory", n, cut)
 				}
 				checkRelayEnd(t, r, spans)
 			})

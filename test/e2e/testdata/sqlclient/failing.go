@@ -68,16 +68,18 @@ var failing = map[string]func(c *caller) error{
 // soon is when a query is interrupted.
 const soon = 200 * time.Millisecond
 
-// interrupted has a query end with its context, on a connection that is there before: the time is not to be over while it is made.
+// interrupted has a query end with its context. There is an idle connection before: the time is not to be over while one is made.
 func (c *caller) interrupted(begin func() (context.Context, context.CancelFunc)) error {
 	conn, err := c.db.Conn(c.ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	if err := conn.Close(); err != nil {
+		return err
+	}
 	ctx, cancel := begin()
 	defer cancel()
-	return drain(conn.QueryContext(ctx, c.endless()))
+	return drain(c.db.QueryContext(ctx, c.endless()))
 }
 
 // endless is a query that takes a minute.
