@@ -84,6 +84,7 @@ func requestConstants() []probes.Constant {
 		{Name: clientVarHeaderFields, Of: messageField("hf")},
 		{Name: clientVarHeaderQuota, Of: messageField("wq")},
 		{Name: clientVarHeaderOrphaned, Of: messageField("onOrphaned")},
+		{Name: clientVarHeaderStreamId, Of: messageField("streamID")},
 		{Name: clientVarClientStreamStream, Of: probes.Field{Type: transport + ".ClientStream", Path: "Stream"}}, // from 1.69
 		{Name: clientVarClientStreamCtx, Of: probes.Field{Type: transport + ".ClientStream", Path: "Stream.ctx"}},
 		{Name: clientVarClientStreamTransport, Of: probes.Field{Type: transport + ".ClientStream", Path: "ct"}},
@@ -105,7 +106,6 @@ func messageField(path string) probes.Fields {
 // writeConstants are what write.h must know beside; without one of them nothing is written.
 func writeConstants() []probes.Constant {
 	return optional([]probes.Constant{
-		{Name: clientVarHeaderStreamId, Of: messageField("streamID")},
 		{Name: clientVarTransportFramer, Of: probes.Field{Type: transport + ".http2Client", Path: "framer"}},
 		{Name: clientVarFramerWriter, Of: probes.Field{Type: transport + ".framer", Path: "writer"}},
 		{Name: clientVarFramerHttp2, Of: probes.Field{Type: transport + ".framer", Path: "fr"}},
@@ -122,6 +122,8 @@ func writeConstants() []probes.Constant {
 func steerConstants() []probes.Constant {
 	constants := []probes.Constant{
 		{Name: clientVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}},
+		{Name: clientVarOutStreamId, Of: probes.Field{Type: transport + ".outStream", Path: "id"}},
+		{Name: clientVarOutStreamQuota, Of: probes.Field{Type: transport + ".outStream", Path: "wq"}},
 		{Name: clientVarTransportLoopy, Of: probes.Field{Type: transport + ".http2Client", Path: "loopy"}},
 		{Name: clientVarLoopyBuffer, Of: probes.Field{Type: transport + ".loopyWriter", Path: "hBuf"}},
 		{Name: clientVarBufferBuf, Of: probes.Field{Type: "bytes.Buffer", Path: "buf"}},

@@ -248,8 +248,11 @@ const (
 	clientVarKnownContexts            = "known_contexts"
 	clientVarLoopyBuffer              = "loopy_buffer"
 	clientVarMayWriteRegisters        = "may_write_registers"
+	clientVarMessageWord              = "message_word"
 	clientVarMetadataKeys             = "metadata_keys"
 	clientVarMetadataLayout           = "metadata_layout"
+	clientVarOutStreamId              = "out_stream_id"
+	clientVarOutStreamQuota           = "out_stream_quota"
 	clientVarPieces                   = "pieces"
 	clientVarProbeIndex               = "probe_index"
 	clientVarProtoCode                = "proto_code"
@@ -267,6 +270,7 @@ const (
 	clientVarStreamFailedPoints       = "stream_failed_points"
 	clientVarStreamQuota              = "stream_quota"
 	clientVarStreamTransport          = "stream_transport"
+	clientVarStreamWord               = "stream_word"
 	clientVarTcpAddrIp                = "tcp_addr_ip"
 	clientVarTcpAddrPort              = "tcp_addr_port"
 	clientVarTcpAddrTypes             = "tcp_addr_types"
@@ -402,8 +406,11 @@ type clientVariableSpecs struct {
 	KnownContexts            *ebpf.VariableSpec `ebpf:"known_contexts"`
 	LoopyBuffer              *ebpf.VariableSpec `ebpf:"loopy_buffer"`
 	MayWriteRegisters        *ebpf.VariableSpec `ebpf:"may_write_registers"`
+	MessageWord              *ebpf.VariableSpec `ebpf:"message_word"`
 	MetadataKeys             *ebpf.VariableSpec `ebpf:"metadata_keys"`
 	MetadataLayout           *ebpf.VariableSpec `ebpf:"metadata_layout"`
+	OutStreamId              *ebpf.VariableSpec `ebpf:"out_stream_id"`
+	OutStreamQuota           *ebpf.VariableSpec `ebpf:"out_stream_quota"`
 	Pieces                   *ebpf.VariableSpec `ebpf:"pieces"`
 	ProbeIndex               *ebpf.VariableSpec `ebpf:"probe_index"`
 	ProtoCode                *ebpf.VariableSpec `ebpf:"proto_code"`
@@ -421,6 +428,7 @@ type clientVariableSpecs struct {
 	StreamFailedPoints       *ebpf.VariableSpec `ebpf:"stream_failed_points"`
 	StreamQuota              *ebpf.VariableSpec `ebpf:"stream_quota"`
 	StreamTransport          *ebpf.VariableSpec `ebpf:"stream_transport"`
+	StreamWord               *ebpf.VariableSpec `ebpf:"stream_word"`
 	TcpAddrIp                *ebpf.VariableSpec `ebpf:"tcp_addr_ip"`
 	TcpAddrPort              *ebpf.VariableSpec `ebpf:"tcp_addr_port"`
 	TcpAddrTypes             *ebpf.VariableSpec `ebpf:"tcp_addr_types"`
@@ -540,8 +548,11 @@ type clientVariables struct {
 	KnownContexts            *ebpf.Variable `ebpf:"known_contexts"`
 	LoopyBuffer              *ebpf.Variable `ebpf:"loopy_buffer"`
 	MayWriteRegisters        *ebpf.Variable `ebpf:"may_write_registers"`
+	MessageWord              *ebpf.Variable `ebpf:"message_word"`
 	MetadataKeys             *ebpf.Variable `ebpf:"metadata_keys"`
 	MetadataLayout           *ebpf.Variable `ebpf:"metadata_layout"`
+	OutStreamId              *ebpf.Variable `ebpf:"out_stream_id"`
+	OutStreamQuota           *ebpf.Variable `ebpf:"out_stream_quota"`
 	Pieces                   *ebpf.Variable `ebpf:"pieces"`
 	ProbeIndex               *ebpf.Variable `ebpf:"probe_index"`
 	ProtoCode                *ebpf.Variable `ebpf:"proto_code"`
@@ -559,6 +570,7 @@ type clientVariables struct {
 	StreamFailedPoints       *ebpf.Variable `ebpf:"stream_failed_points"`
 	StreamQuota              *ebpf.Variable `ebpf:"stream_quota"`
 	StreamTransport          *ebpf.Variable `ebpf:"stream_transport"`
+	StreamWord               *ebpf.Variable `ebpf:"stream_word"`
 	TcpAddrIp                *ebpf.Variable `ebpf:"tcp_addr_ip"`
 	TcpAddrPort              *ebpf.Variable `ebpf:"tcp_addr_port"`
 	TcpAddrTypes             *ebpf.Variable `ebpf:"tcp_addr_types"`

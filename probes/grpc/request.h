@@ -8,17 +8,23 @@
 #define STACK_WORDS 24 // of the writer's stack, in which the request is looked for
 #define CAPTURED_WORDS 2 // of a closure
 #define MAX_FIELDS 128
+#define METHOD_FIELD 7 // length of ":method", the first field's name
 #define FIELD_OVERHEAD 32 // https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
 
-volatile const __s64 header_fields, header_quota, header_orphaned; // of headerFrame, clientHeaders
+volatile const __s64 header_fields, header_quota, header_orphaned, header_stream_id; // of headerFrame, clientHeaders
+volatile const __s64 out_stream_id, out_stream_quota; // of outStream
 volatile const __s64 client_stream_stream, client_stream_ctx, client_stream_transport; // of ClientStream
 volatile const __s64 stream_ctx, stream_quota, stream_transport; // of Stream
 volatile const __s64 transport_max_list;
 volatile const __s64 field_size, field_name, field_value;
 
+// The words of the stack in which a request's message and its outStream were found last: the compiler has put them there for good.
+__u32 message_word, stream_word;
+
 // A request that is being written.
 struct request {
-	__u64 header; // address of the message to the writer
+	__u64 header; // address of the message to the writer, which may be garbage by now
+	__u64 quota; // address of its write quota
 	__u64 stream; // address of its Stream
 	__u64 transport; // address of its http2Client
 };
@@ -26,7 +32,8 @@ struct request {
 // can_find says whether this binary has all that is read here.
 static __always_inline bool can_find(void)
 {
-	return inject_enabled && (header_fields | header_quota | header_orphaned | stream_ctx | stream_quota | field_size | field_name | field_value) >= 0;
+	return inject_enabled && (header_fields | header_quota | header_orphaned | header_stream_id | stream_ctx | stream_quota) >= 0 &&
+	       (field_size | field_name | field_value) >= 0;
 }
 
 // embedded returns the Stream of what a closure has captured: that is a Stream up to 1.68, then a ClientStream, which embeds one, up to
@@ -52,8 +59,34 @@ static __always_inline bool is_request(__u64 addr, struct request *r)
 		if (!stream || (stream + stream_quota != quota && read_u64(stream + stream_quota) != quota))
 			continue;
 		r->header = addr;
+		r->quota = quota;
 		r->stream = stream;
 		r->transport = read_u64(client_stream_transport == ABSENT ? stream + stream_transport : captured + client_stream_transport);
+		return true;
+	}
+	return false;
+}
+
+// may_point says whether a word of the stack may hold a pointer to an object.
+static __always_inline bool may_point(__u64 word)
+{
+	return word && !(word & 7);
+}
+
+// is_written says whether the request is the one that the writer is at. Nothing needs the message any more when its fields are written: if the
+// collector has come by meanwhile, its memory may be another request's. The outStream, on the same stack, is needed.
+static __always_inline bool is_written(struct request *r, __u64 sp)
+{
+	__u32 id = read_u64(r->header + header_stream_id);
+
+#pragma clang loop unroll(disable)
+	for (int i = -1; i < STACK_WORDS; i++) {
+		__u32 word = i < 0 ? stream_word : i;
+		__u64 addr = read_u64(sp + word * sizeof(__u64));
+		if (!may_point(addr) || read_u64(addr + out_stream_quota) != r->quota || (__u32)read_u64(addr + out_stream_id) != id)
+			continue;
+		if (i >= 0)
+			stream_word = word;
 		return true;
 	}
 	return false;
@@ -77,6 +110,10 @@ static __always_inline bool may_add(struct request *r, struct operation_slot *sl
 	for (int i = 0; i < MAX_FIELDS && i < fields.len; i++) {
 		__u64 field = fields.ptr + i * field_size, w[2] = {};
 		struct go_string name = read_string_header(field + field_name);
+		if (!i && name.len != METHOD_FIELD) { // the fields are garbage, and something else is there now
+			count_loss(LOSS_INJECT_PREEMPTED);
+			return false;
+		}
 		if (name.len == NAME_MAX && !bpf_probe_read_user(w, NAME_MAX, (void *)name.ptr) && is_traceparent(NAME_MAX, w))
 			return false;
 		if (limit)

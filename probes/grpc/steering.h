@@ -12,14 +12,20 @@ volatile const __s64 transport_loopy, loopy_buffer;
 volatile const struct addr_set request_returns; // where writeHeader returns to if the header is a request's
 volatile const struct points steer_request_failed_points;
 
-// note_request notes whose call the goroutine has encoded the fields for if addr is its request: 1 if it is. Global: the verifier checks
-// it once.
-__noinline int note_request(__u32 target, __u64 goroutine, __u64 addr, __u64 bias)
+// can_steer says whether this binary has all that is read here.
+static __always_inline bool can_steer(void)
+{
+	return can_find() && (out_stream_id | out_stream_quota) >= 0;
+}
+
+// note_request notes whose call the goroutine has encoded the fields for if addr is its request, and sp the frame of the function that
+// writes it: 1 if so. Global: the verifier checks it once.
+__noinline int note_request(__u32 target, __u64 goroutine, __u64 addr, __u64 bias, __u64 sp)
 {
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct request r = {};
 
-	if (!addr || addr & 7 || !is_request(addr, &r))
+	if (!may_point(addr) || !is_request(addr, &r) || !is_written(&r, sp))
 		return 0;
 	struct grpc_call *c = call_of(target, &r, bias);
 	if (!c)
@@ -39,11 +45,15 @@ static __always_inline struct steer_note *find_request(struct span_key *key, __u
 {
 	bpf_map_delete_elem(&steer_notes, key); // of a header for which there was no room
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < STACK_WORDS; i++) {
-		if (note_request(key->target, key->goroutine, read_u64(sp + i * sizeof(__u64)), bias))
-			return bpf_map_lookup_elem(&steer_notes, key);
+	for (int i = -1; i < STACK_WORDS; i++) {
+		__u32 word = i < 0 ? message_word : i;
+		if (!note_request(key->target, key->goroutine, read_u64(sp + word * sizeof(__u64)), bias, sp))
+			continue;
+		if (i >= 0)
+			message_word = word;
+		return bpf_map_lookup_elem(&steer_notes, key);
 	}
-	count_loss(LOSS_INJECT_WRITER);
+	count_loss(LOSS_INJECT_PREEMPTED); // it is garbage by now, and something else is there
 	return NULL;
 }
 
@@ -118,7 +128,7 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 		go_on(ctx, &key, s, bias);
 		return;
 	}
-	if (!can_find() || !key.goroutine || !in_set(&request_returns, result_word(ctx, p, 0) - bias))
+	if (!can_steer() || !key.goroutine || !in_set(&request_returns, result_word(ctx, p, 0) - bias))
 		return;
 	struct steer_note *note = find_request(&key, REG_SP(ctx) + p->results[1].off, bias);
 	s = note ? new_steering(&key, note) : NULL;

@@ -5,14 +5,13 @@
 #include "http2frame.h"
 #include "request.h"
 
-volatile const __s64 header_stream_id; // of headerFrame, clientHeaders
 volatile const __s64 transport_framer, framer_writer, framer_http2, http2_wbuf;
 volatile const __s64 writer_buf, writer_handle, writer_offset, writer_batch, writer_err;
 
 // can_write says whether this binary has all that is read here.
 static __always_inline bool can_write(void)
 {
-	return can_find() && (header_stream_id | transport_framer | framer_writer | framer_http2 | http2_wbuf | writer_offset | writer_batch | writer_err) >= 0;
+	return can_find() && (transport_framer | framer_writer | framer_http2 | http2_wbuf | writer_offset | writer_batch | writer_err) >= 0;
 }
 
 // open_writer reads a bufWriter that shall take size bytes more, and less than would make it flush. False, and counted, if it cannot.
@@ -51,7 +50,7 @@ __noinline int inject_request(__u32 target, __u64 addr, __u64 bias)
 	struct frame_buffer b = {};
 	struct request r = {};
 
-	if (!addr || addr & 7 || !is_request(addr, &r))
+	if (!may_point(addr) || !is_request(addr, &r))
 		return 0;
 	struct grpc_call *c = call_of(target, &r, bias);
 	if (!c)
@@ -64,13 +63,13 @@ __noinline int inject_request(__u32 target, __u64 addr, __u64 bias)
 	if (frame > b.n)
 		count_loss(LOSS_INJECT_NO_ROOM); // its beginning was flushed
 	else if (!is_frame_of(&b, frame, read_u64(r.header + header_stream_id)))
-		count_loss(LOSS_INJECT_WRITER);
+		count_loss(LOSS_INJECT_PREEMPTED); // it is the memory of another request now
 	else
 		add_fields(&key, &b, frame, size);
 	return 1;
 }
 
-// inject finds the request on the stack: it was in use a moment before, across a call, so it is in the frame or among the arguments.
+// inject finds the request on the stack: it was in use a moment before, so it is in the frame or among the arguments.
 static __always_inline void inject(struct pt_regs *ctx, const volatile struct point *p)
 {
 	__u64 bias = load_bias(ctx, p), sp = REG_SP(ctx);
@@ -79,9 +78,13 @@ static __always_inline void inject(struct pt_regs *ctx, const volatile struct po
 	if (!can_write())
 		return;
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < STACK_WORDS; i++) {
-		if (inject_request(target, read_u64(sp + i * sizeof(__u64)), bias))
-			return;
+	for (int i = -1; i < STACK_WORDS; i++) {
+		__u32 word = i < 0 ? message_word : i;
+		if (!inject_request(target, read_u64(sp + word * sizeof(__u64)), bias))
+			continue;
+		if (i >= 0)
+			message_word = word;
+		return;
 	}
-	count_loss(LOSS_INJECT_WRITER);
+	count_loss(LOSS_INJECT_PREEMPTED); // it is garbage by now, and something else is there
 }
