@@ -18,10 +18,14 @@ struct bare_span {
 	__u8 trace_id[16], span_id[8], parent_id[8], flags[8];
 };
 
+#define BARE_SPANS 4096
+
+// Where spans are kept that are under way: by a few bits of the goroutine's address. An agent must tell goroutines apart that have the same ones;
+// nothing can be cheaper than not to.
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u64);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BARE_SPANS);
+	__type(key, __u32);
 	__type(value, struct bare_span);
 } bare_spans SEC(".maps");
 
@@ -30,40 +34,40 @@ struct {
 	__uint(max_entries, 1 << 22);
 } bare_events SEC(".maps");
 
-volatile const __u8 ends_elsewhere; // in another goroutine: all spans share one key, which stays
+volatile const __u8 ends_elsewhere; // in another goroutine: all spans share one place
 
-static __always_inline __u64 bare_key(struct pt_regs *ctx)
+static __always_inline struct bare_span *bare_span(struct pt_regs *ctx)
 {
-	return ends_elsewhere ? 1 : GO_G(ctx);
+	__u32 i = ends_elsewhere ? 0 : (GO_G(ctx) >> 6) % BARE_SPANS;
+
+	return bpf_map_lookup_elem(&bare_spans, &i);
 }
 
 SEC("uprobe")
 int bare_begin(struct pt_regs *ctx)
 {
-	struct bare_span span = { .start = bpf_ktime_get_boot_ns() };
-	__u64 key = bare_key(ctx);
+	struct bare_span *span = bare_span(ctx);
 
+	if (!span)
+		return 0;
+	span->start = bpf_ktime_get_boot_ns();
 #pragma unroll
-	for (int i = 0; i < sizeof(span.trace_id); i += 4)
-		*(__u32 *)(span.trace_id + i) = bpf_get_prandom_u32();
+	for (int i = 0; i < sizeof(span->trace_id); i += 4)
+		*(__u32 *)(span->trace_id + i) = bpf_get_prandom_u32();
 #pragma unroll
-	for (int i = 0; i < sizeof(span.span_id); i += 4)
-		*(__u32 *)(span.span_id + i) = bpf_get_prandom_u32();
-	bpf_map_update_elem(&bare_spans, &key, &span, BPF_ANY);
+	for (int i = 0; i < sizeof(span->span_id); i += 4)
+		*(__u32 *)(span->span_id + i) = bpf_get_prandom_u32();
 	return 0;
 }
 
 SEC("uprobe")
 int bare_end(struct pt_regs *ctx)
 {
-	__u64 key = bare_key(ctx);
-	struct bare_span *span = bpf_map_lookup_elem(&bare_spans, &key);
+	struct bare_span *span = bare_span(ctx);
 
 	if (!span)
 		return 0;
 	span->end = bpf_ktime_get_boot_ns();
 	bpf_ringbuf_output(&bare_events, span, sizeof(*span), BPF_RB_NO_WAKEUP);
-	if (!ends_elsewhere)
-		bpf_map_delete_elem(&bare_spans, &key);
 	return 0;
 }

@@ -29,16 +29,18 @@ type options struct {
 const (
 	loadCPU   = 0
 	targetCPU = 1
+	warmUp    = 200 * time.Millisecond
 	trial     = 1500 * time.Millisecond // the agent's probes on trial leave in this time
 	pause     = 300 * time.Millisecond  // in which the agent exports what a measurement left
+	settle    = 100 * time.Millisecond  // in which the process measured before closes its connections
 	saturated = 0.95                    // the share of its CPU that the target uses at least
 )
 
 func main() {
 	var o options
 	flag.StringVar(&o.remora, "remora", "bin/remora", "the agent")
-	flag.IntVar(&o.rounds, "rounds", 4, "how often all is done anew, with new processes")
-	flag.IntVar(&o.turns, "turns", 30, "how often each process is measured in a round")
+	flag.IntVar(&o.rounds, "rounds", 10, "how often all is done anew, with new processes")
+	flag.IntVar(&o.turns, "turns", 12, "how often each process is measured in a round")
 	flag.IntVar(&o.conns, "conns", 32, "connections")
 	flag.DurationVar(&o.slice, "slice", 100*time.Millisecond, "one short measurement")
 	flag.StringVar(&o.only, "only", "", "measure only this `kind`: HTTP/1 server, HTTP/2 server, HTTP/1 client, gRPC server, gRPC client, SQL query")

@@ -84,8 +84,8 @@ func (b *bench) round() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, agent.Stop()) }()
-	for _, l := range loads {
-		if _, _, err := l.run(trial); err != nil {
+	for i, warm := range [variants]time.Duration{warmUp, warmUp, warmUp, trial} {
+		if _, _, err := loads[i].run(warm); err != nil {
 			return err
 		}
 	}
@@ -134,6 +134,7 @@ func sleep(d time.Duration) error {
 
 // measureOnce returns microseconds per operation, 0 if the measurement was disturbed.
 func (b *bench) measureOnce(l *load) (float64, error) {
+	time.Sleep(settle)
 	before, err := cpuTime(l.target.PID)
 	if err != nil {
 		return 0, err
