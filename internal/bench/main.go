@@ -1,7 +1,7 @@
 // Bench measures what tracing adds to a request of a server, to a call of a client and to a query, as docs/benchmarks.md describes: the program alone
 // on one CPU and saturated, the load on another. Four processes are measured in turn, a tenth of a second each, many times: one that is not
 // instrumented, one with probes that do nothing (the floor), one with probes that make a span which says nothing, one with the agent. What counts
-// is the difference within a turn: whatever disturbs lasts longer, and disturbs all four.
+// is the difference within a turn: whatever disturbs lasts longer, and disturbs all four. Then they change places, until each has had all.
 package main
 
 import (
@@ -39,8 +39,8 @@ const (
 func main() {
 	var o options
 	flag.StringVar(&o.remora, "remora", "bin/remora", "the agent")
-	flag.IntVar(&o.rounds, "rounds", 10, "how often all is done anew, with new processes")
-	flag.IntVar(&o.turns, "turns", 12, "how often each process is measured in a round")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often all is done anew, with new processes")
+	flag.IntVar(&o.turns, "turns", 8, "how often in a row each process is measured with the same")
 	flag.IntVar(&o.conns, "conns", 32, "connections")
 	flag.DurationVar(&o.slice, "slice", 100*time.Millisecond, "one short measurement")
 	flag.StringVar(&o.only, "only", "", "measure only this `kind`: HTTP/1 server, HTTP/2 server, HTTP/1 client, gRPC server, gRPC client, SQL query")

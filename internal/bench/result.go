@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const enough = 40 // turns
+const enough = 0.5 // of the turns
 
 // result is what a run found, times in microseconds.
 type result struct {
@@ -29,7 +29,7 @@ type result struct {
 	AgentAddedUS float64      `json:"agent_added_us"`
 	BareFloor    float64      `json:"bare_times_floor"`  // what a span that says nothing adds ÷ what the floor adds
 	TimesFloor   float64      `json:"times_floor"`       // what the agent adds ÷ what the floor adds
-	Rounds       [][3]float64 `json:"rounds"`            // of each: what floor, bare and agent add
+	Rounds       [][3]float64 `json:"rounds"`            // of each: what floor, bare and agent add; the median counts
 	SpanCPUUS    float64      `json:"agent_cpu_us_span"` // the agent's own CPU per span, OTLP export included, its start not
 	ResidentMB   float64      `json:"agent_resident_mb"` // at the end of a round
 	Spans        float64      `json:"spans"`             // of all rounds
@@ -37,7 +37,10 @@ type result struct {
 }
 
 func (b *bench) result() result {
-	all := slices.Concat(b.rounds...)
+	var all []turn
+	for _, round := range b.rounds {
+		all = append(all, slices.Concat(round[:]...)...)
+	}
 	r := result{
 		Kind: b.scenario.name,
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(),
@@ -45,13 +48,19 @@ func (b *bench) result() result {
 		SpanCPUUS: median(b.spanCPU), ResidentMB: median(b.resident) / 1e6,
 		Spans: b.spans, Drops: b.drops,
 	}
-	r.FloorAddedUS, r.BareAddedUS, r.AgentAddedUS = added(all, floor), added(all, bare), added(all, traced)
+	for _, round := range b.rounds {
+		r.Rounds = append(r.Rounds, [3]float64{added(round, floor), added(round, bare), added(round, traced)})
+	}
+	for i, to := range []*float64{&r.FloorAddedUS, &r.BareAddedUS, &r.AgentAddedUS} {
+		var list []float64
+		for _, round := range r.Rounds {
+			list = append(list, round[i])
+		}
+		*to = median(list)
+	}
 	if r.FloorAddedUS > 0 {
 		r.BareFloor = r.BareAddedUS / r.FloorAddedUS
 		r.TimesFloor = r.AgentAddedUS / r.FloorAddedUS
-	}
-	for _, turns := range b.rounds {
-		r.Rounds = append(r.Rounds, [3]float64{added(turns, floor), added(turns, bare), added(turns, traced)})
 	}
 	return r
 }
@@ -65,13 +74,17 @@ func column(turns []turn, i int) []float64 {
 	return list
 }
 
-// added is what a process's operations took longer than those of the one that is alone, by the median of all turns.
-func added(turns []turn, i int) float64 {
-	var list []float64
-	for _, t := range turns {
-		list = append(list, t[i]-t[alone])
+// added is what operations take longer with one thing than with nothing, in one round: the mean over all processes, each by the median of its turns.
+func added(round [variants][]turn, i int) float64 {
+	sum := 0.0
+	for _, turns := range round {
+		var list []float64
+		for _, t := range turns {
+			list = append(list, t[i]-t[alone])
+		}
+		sum += median(list)
 	}
-	return median(list)
+	return sum / variants
 }
 
 func median(list []float64) float64 {
@@ -101,7 +114,7 @@ func machine() string {
 
 func (r result) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s, %s, %s, medians of %d turns\n\n", r.Kind, r.Date, r.Machine, r.Go, r.Turns)
+	fmt.Fprintf(&b, "%s: %s, %s, %s, %d turns in %d rounds\n\n", r.Kind, r.Date, r.Machine, r.Go, r.Turns, len(r.Rounds))
 	fmt.Fprintf(&b, "| | µs each | added | of each round | × floor |\n|---|--:|--:|--:|--:|\n")
 	fmt.Fprintf(&b, "| not instrumented | %.2f | – | | |\n", r.AloneUS)
 	row := func(name string, i int, us, times float64) {
@@ -115,7 +128,7 @@ func (r result) markdown() string {
 	row("the least of a span: times, IDs, nothing read", 1, r.BareAddedUS, r.BareFloor)
 	row("remora", 2, r.AgentAddedUS, r.TimesFloor)
 	fmt.Fprintf(&b, "\nThe agent itself: %.1f µs of CPU per span including OTLP, %.0f MB resident; %.0f spans, %.0f drops.\n\n", r.SpanCPUUS, r.ResidentMB, r.Spans, r.Drops)
-	if r.Turns < enough {
+	if float64(r.Turns) < enough*float64(r.Turns+r.Disturbed) {
 		fmt.Fprintf(&b, "**Not valid**: in too many turns (%d) something else ran on the targets' CPU, or the load did not saturate it.\n\n", r.Disturbed)
 	}
 	return b.String()

@@ -18,18 +18,21 @@ func TestMedian(t *testing.T) {
 }
 
 func TestResult(t *testing.T) {
+	all := func(turns ...turn) [variants][]turn { return [variants][]turn{turns, turns, turns, turns} }
+	first := all(turn{10, 30, 31, 32}, turn{50, 70, 70.5, 74})
+	first[2] = []turn{{10, 34, 31, 32}} // another process
 	b := bench{
-		rounds:    [][]turn{{{10, 30, 31, 32}, {50, 70, 70.5, 74}}, {{10, 30, 32, 33}}},
-		disturbed: 3, spanCPU: []float64{5, 6}, resident: []float64{20e6, 20e6}, spans: 100,
+		rounds:    [][variants][]turn{first, all(turn{10, 30, 32, 35}), all(turn{10, 33, 31, 33})},
+		disturbed: 16, spanCPU: []float64{5, 6}, resident: []float64{20e6, 20e6}, spans: 100,
 	}
 	r := b.result()
-	if r.Turns != 3 || r.Disturbed != 3 || r.FloorAddedUS != 20 || r.BareAddedUS != 21 || r.BareFloor != 1.05 || r.AgentAddedUS != 23 || r.TimesFloor != 1.15 {
-		t.Errorf("got %+v", r)
-	}
-	if want := [][3]float64{{20, 20.75, 23}, {20, 22, 23}}; !slices.Equal(r.Rounds, want) {
+	if want := [][3]float64{{21, 20.8125, 22.75}, {20, 22, 25}, {23, 21, 23}}; !slices.Equal(r.Rounds, want) {
 		t.Errorf("rounds %v, want %v", r.Rounds, want)
 	}
+	if r.Turns != 15 || r.Disturbed != 16 || r.AloneUS != 10 || r.FloorAddedUS != 21 || r.BareAddedUS != 21 || r.BareFloor != 1 || r.AgentAddedUS != 23 {
+		t.Errorf("got %+v", r)
+	}
 	if text := r.markdown(); !strings.Contains(text, "Not valid") {
-		t.Errorf("three turns are not enough:\n%s", text)
+		t.Errorf("more turns are left out than taken:\n%s", text)
 	}
 }

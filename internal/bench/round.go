@@ -33,9 +33,9 @@ type bench struct {
 	offsets  []uint64
 	endpoint string // OTLP
 
-	rounds            [][]turn
-	disturbed         int       // turns left out: a process had not its CPU for itself, or the load did not saturate it
-	spanCPU, resident []float64 // the agent's: microseconds per span, bytes
+	rounds            [][variants][]turn // of each round, of each way to hand out what the processes are measured with
+	disturbed         int                // turns left out: a process had not its CPU for itself, or the load did not saturate it
+	spanCPU, resident []float64          // the agent's: microseconds per span, bytes
 	spans, drops      float64
 }
 
@@ -59,7 +59,7 @@ func measure(o options, sc scenario, bins [variants]string, endpoint string) (re
 	return b.result(), nil
 }
 
-// round starts the processes and measures them in turn.
+// round starts the processes and measures each with everything: no two lie in memory alike, which would make more of a difference than a probe.
 func (b *bench) round() (err error) {
 	var loads [variants]*load
 	for i := range loads {
@@ -68,44 +68,63 @@ func (b *bench) round() (err error) {
 		}
 		defer func() { loads[i].target.Stop(); err = errors.Join(err, loads[i].close()) }()
 	}
+	var all [variants][]turn
+	for shift := range all {
+		var handed [variants]*load
+		for i := range handed {
+			handed[i] = loads[(i+shift)%variants]
+		}
+		if all[shift], err = b.handedOut(handed); err != nil {
+			return err
+		}
+	}
+	b.rounds = append(b.rounds, all)
+	return nil
+}
+
+// handedOut measures each process with what its place says.
+func (b *bench) handedOut(loads [variants]*load) (turns []turn, err error) {
 	nothing, err := attachFloor(loads[floor].target.PID, b.offsets)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, nothing.Close()) }()
 	least, err := attachBare(loads[bare].target.PID, b.offsets, b.scenario.endsElsewhere)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, least.Close()) }()
 	agent, err := rig.StartAgent(b.remora, loads[traced].target.PID, io.Discard, os.Stderr,
 		"OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT="+b.endpoint)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, agent.Stop()) }()
 	for i, warm := range [variants]time.Duration{warmUp, warmUp, warmUp, trial} {
 		if _, _, err := loads[i].run(warm); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return b.account(agent, func() error { return b.takeTurns(&loads, least, agent) })
+	err = b.account(agent, func() (err error) {
+		turns, err = b.takeTurns(loads, least, agent)
+		return err
+	})
+	return turns, err
 }
 
 // takeTurns measures each process once in every turn. The agent stands still meanwhile, but for a pause after its own measurement: its work is not the
 // target's, and would slow the load that it shares a CPU with.
-func (b *bench) takeTurns(loads *[variants]*load, least *yardstick, agent *rig.Agent) error {
+func (b *bench) takeTurns(loads [variants]*load, least *yardstick, agent *rig.Agent) (list []turn, err error) {
 	if err := agent.Pause(); err != nil {
-		return err
+		return nil, err
 	}
-	var list []turn
 	for n := range b.turns {
 		var t turn
 		for i := range loads {
 			i = (i + n) % variants // each comes first as often as the others
 			took, err := b.measureOnce(loads[i])
 			if err != nil {
-				return err
+				return nil, err
 			}
 			t[i] = took
 			if i == traced {
@@ -114,7 +133,7 @@ func (b *bench) takeTurns(loads *[variants]*load, least *yardstick, agent *rig.A
 				err = least.empty()
 			}
 			if err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if slices.Contains(t[:], 0) {
@@ -123,8 +142,7 @@ func (b *bench) takeTurns(loads *[variants]*load, least *yardstick, agent *rig.A
 			list = append(list, t)
 		}
 	}
-	b.rounds = append(b.rounds, list)
-	return agent.Resume()
+	return list, agent.Resume()
 }
 
 func sleep(d time.Duration) error {
