@@ -259,9 +259,7 @@ func (b behaviour) send(target *testenv.Target) (testenv.Window, error) {
 	if _, err := io.WriteString(conn, b.raw); err != nil {
 		return w, fmt.Errorf("send: %w", err)
 	}
-	settle := 10 * time.Millisecond
 	if b.hangup {
-		settle = 100 * time.Millisecond
 		if _, err := conn.Read(make([]byte, 1)); err != nil { // leave only when the handler runs
 			return w, fmt.Errorf("read the answer's beginning: %w", err)
 		}
@@ -269,7 +267,7 @@ func (b behaviour) send(target *testenv.Target) (testenv.Window, error) {
 		return w, fmt.Errorf("read the answer: %w", err)
 	}
 	conn.Close()
-	time.Sleep(testenv.Patient(settle)) // a handler may end behind its answer
+	time.Sleep(testenv.Patient(lag))
 	w.To = time.Now()
 	time.Sleep(testenv.Patient(10 * time.Millisecond)) // well apart from the next one
 	return w, nil

@@ -229,7 +229,7 @@ func (c grpcCall) send(t *testing.T, target *testenv.Target, u *grpcUpstream) (w
 	if err == nil && !strings.Contains(c.hop, "+survives") {
 		err = r.check(got)
 	}
-	time.Sleep(testenv.Patient(20 * time.Millisecond))
+	time.Sleep(testenv.Patient(lag))
 	w.To = time.Now()
 	time.Sleep(10 * time.Millisecond)
 	return w, err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -181,20 +182,15 @@ func (b streamBehaviour) send(l http2Listener, addr string) (testenv.Window, err
 	}
 	group.Wait()
 	client.close()
-	time.Sleep(testenv.Patient(b.settle())) // a handler may end behind its answer
+	time.Sleep(testenv.Patient(lag))
 	w.To = time.Now()
 	time.Sleep(testenv.Patient(10 * time.Millisecond)) // well apart from the next one
 	return w, errors.Join(errs...)
 }
 
-// settle returns how long a handler may go on when its client is done: one that its client has left behind first has to hear of it.
-func (b streamBehaviour) settle() time.Duration {
-	for _, r := range b.requests {
-		if r.leave != stays {
-			return 100 * time.Millisecond
-		}
-	}
-	return 10 * time.Millisecond
+// leaves says whether the client leaves a handler behind.
+func (b streamBehaviour) leaves() bool {
+	return slices.ContainsFunc(b.requests, func(r streamRequest) bool { return r.leave != stays })
 }
 
 // http2Client speaks nothing but HTTP/2, on one connection, which stands before the first request: what comes after it depends on

@@ -85,6 +85,9 @@ func testHTTP2Listener(t *testing.T, spec testenv.BuildSpec, l http2Listener, ta
 			t.Errorf("%s: %v", b.name, err)
 		}
 		sent = append(sent, exchange{b.name, w, b.want()})
+		if b.leaves() {
+			served(t, sink, sent)
+		}
 	}
 	sections := collect(t, sink, sent, target.Addr(l.name))
 	for i := range sections { // the listeners differ in nothing but their scheme

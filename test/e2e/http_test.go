@@ -59,6 +59,9 @@ func testBehaviours(t *testing.T, spec testenv.BuildSpec) {
 			t.Errorf("%s: %v", b.name, err)
 		}
 		sent = append(sent, exchange{b.name, w, b.want()})
+		if b.hangup {
+			served(t, sink, sent)
+		}
 	}
 	sections := collect(t, sink, sent, target.Addr("plain"))
 	overlay := ""
@@ -90,14 +93,29 @@ type exchange struct {
 	want   int
 }
 
+// lag is how long a handler may go on behind its answer.
+const lag = 50 * time.Millisecond
+
+// served ends the window of the last exchange when the spans of all are there: a client that leaves does not hear of the handler's end.
+func served(t *testing.T, sink *testenv.Sink, sent []exchange) {
+	t.Helper()
+	sink.Wait(t, wanted(sent), 10*time.Second)
+	sent[len(sent)-1].window.To = time.Now()
+}
+
+// wanted is how many spans there are to be.
+func wanted(sent []exchange) int {
+	n := 0
+	for _, e := range sent {
+		n += e.want
+	}
+	return n
+}
+
 // collect waits for the spans of what was sent to addr, checks their number and times, and writes them down.
 func collect(t *testing.T, sink *testenv.Sink, sent []exchange, addr string) []testenv.Section {
 	t.Helper()
-	want := 0
-	for _, e := range sent {
-		want += e.want
-	}
-	sink.Wait(t, want, 10*time.Second)
+	sink.Wait(t, wanted(sent), 10*time.Second)
 	time.Sleep(testenv.Patient(300 * time.Millisecond)) // for what must not come
 	spans := sink.Spans()
 
