@@ -101,6 +101,7 @@ func served(t *testing.T, sink *testenv.Sink, sent []exchange) {
 	t.Helper()
 	sink.Wait(t, wanted(sent), 10*time.Second)
 	sent[len(sent)-1].window.To = time.Now()
+	time.Sleep(testenv.Patient(10 * time.Millisecond)) // well apart from the next one
 }
 
 // wanted is how many spans there are to be.
