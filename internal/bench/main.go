@@ -33,7 +33,7 @@ const (
 	trial     = 1500 * time.Millisecond // the agent's probes on trial leave in this time
 	pause     = 300 * time.Millisecond  // in which the agent exports what a measurement left
 	settle    = 100 * time.Millisecond  // in which the process measured before closes its connections
-	saturated = 0.95                    // the share of its CPU that the target uses at least
+	saturated = 0.85                    // the share of its CPU that the target uses at least
 )
 
 func main() {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -30,23 +29,12 @@ func pinSelf(cpu int) error {
 	return nil
 }
 
-// cpuTime is how long a process has run, by the kernel's account: good enough to see whether it was busy all the time.
+// cpuTime is how long a process has run.
 func cpuTime(pid int) (time.Duration, error) {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	if err != nil {
-		return 0, err
+	const scheduled = 2 // https://github.com/torvalds/linux/blob/v6.12/include/linux/posix-timers_types.h: CPUCLOCK_SCHED
+	var ran unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduled), &ran); err != nil {
+		return 0, fmt.Errorf("read the CPU clock of process %d: %w", pid, err)
 	}
-	var sum time.Duration
-	for _, file := range threads {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return 0, err
-		}
-		var ran int64 // nanoseconds: https://docs.kernel.org/scheduler/sched-stats.html
-		if _, err := fmt.Sscan(string(data), &ran); err != nil {
-			return 0, fmt.Errorf("read %s: %w", file, err)
-		}
-		sum += time.Duration(ran)
-	}
-	return sum, nil
+	return time.Duration(ran.Nano()), nil
 }

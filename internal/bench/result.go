@@ -49,6 +49,9 @@ func (b *bench) result() result {
 		Spans: b.spans, Drops: b.drops,
 	}
 	for _, round := range b.rounds {
+		if slices.ContainsFunc(round[:], func(turns []turn) bool { return len(turns) == 0 }) {
+			continue // not every process was measured
+		}
 		r.Rounds = append(r.Rounds, [3]float64{added(round, floor), added(round, bare), added(round, traced)})
 	}
 	for i, to := range []*float64{&r.FloorAddedUS, &r.BareAddedUS, &r.AgentAddedUS} {
@@ -128,7 +131,7 @@ func (r result) markdown() string {
 	row("the least of a span: times, IDs, nothing read", 1, r.BareAddedUS, r.BareFloor)
 	row("remora", 2, r.AgentAddedUS, r.TimesFloor)
 	fmt.Fprintf(&b, "\nThe agent itself: %.1f µs of CPU per span including OTLP, %.0f MB resident; %.0f spans, %.0f drops.\n\n", r.SpanCPUUS, r.ResidentMB, r.Spans, r.Drops)
-	if float64(r.Turns) < enough*float64(r.Turns+r.Disturbed) {
+	if float64(r.Turns) < enough*float64(r.Turns+r.Disturbed) || len(r.Rounds) == 0 {
 		fmt.Fprintf(&b, "**Not valid**: in too many turns (%d) something else ran on the targets' CPU, or the load did not saturate it.\n\n", r.Disturbed)
 	}
 	return b.String()

@@ -22,7 +22,7 @@ func TestResult(t *testing.T) {
 	first := all(turn{10, 30, 31, 32}, turn{50, 70, 70.5, 74})
 	first[2] = []turn{{10, 34, 31, 32}} // another process
 	b := bench{
-		rounds:    [][variants][]turn{first, all(turn{10, 30, 32, 35}), all(turn{10, 33, 31, 33})},
+		rounds:    [][variants][]turn{first, all(turn{10, 30, 32, 35}), all(turn{10, 33, 31, 33}), {}},
 		disturbed: 16, spanCPU: []float64{5, 6}, resident: []float64{20e6, 20e6}, spans: 100,
 	}
 	r := b.result()

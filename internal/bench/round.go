@@ -22,7 +22,7 @@ const (
 	variants
 )
 
-// turn is one measurement of each process, in microseconds per operation.
+// turn is one measurement of each process, in microseconds of CPU per operation.
 type turn [variants]float64
 
 // bench collects the measurements of one kind.
@@ -150,7 +150,7 @@ func sleep(d time.Duration) error {
 	return nil
 }
 
-// measureOnce returns microseconds per operation, 0 if the measurement was disturbed.
+// measureOnce returns microseconds of CPU per operation, 0 if the measurement was disturbed.
 func (b *bench) measureOnce(l *load) (float64, error) {
 	time.Sleep(settle)
 	before, err := cpuTime(l.target.PID)
@@ -165,10 +165,11 @@ func (b *bench) measureOnce(l *load) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if float64(after-before) < saturated*float64(took) || n == 0 {
+	ran := after - before
+	if float64(ran) < saturated*float64(took) || n == 0 {
 		return 0, nil
 	}
-	return float64(took.Nanoseconds()) / 1e3 / float64(n), nil
+	return float64(ran.Nanoseconds()) / 1e3 / float64(n), nil
 }
 
 // account adds up what the agent itself uses while do runs.
