@@ -49,10 +49,15 @@ func noneWithout(t *testing.T, agent *testenv.Agent) {
 func withoutContext(t *testing.T, agent *testenv.Agent) map[string]int {
 	t.Helper()
 	without := map[string]int{}
+	other := int(agent.Metric(t, "remora_propagation_failed_total"))
 	for _, reason := range []string{"no_room", "shared_header", "unknown_writer", "memory_unwritable", "preempted"} {
 		if n := int(agent.Metric(t, "remora_propagation_failed_total", "reason="+reason)); n > 0 {
 			without[reason] = n
+			other -= n
 		}
+	}
+	if other != 0 {
+		without["another reason"] = other
 	}
 	return without
 }

@@ -148,8 +148,9 @@ func (b rpcBehaviour) leaves() bool {
 	return slices.ContainsFunc(b.calls, func(r rpc) bool { return r.leave != stays || r.code == codes.DeadlineExceeded })
 }
 
-// send carries a behaviour out and returns the time in which its spans must lie.
-func (b rpcBehaviour) send(addr string, secure bool) (w testenv.Window, err error) {
+// send carries a behaviour out and returns the time in which its spans must lie. Where the client leaves a handler behind, ended is to wait for
+// that one's end: the connection stays until then, so that it is not this that ends it.
+func (b rpcBehaviour) send(addr string, secure bool, ended func()) (w testenv.Window, err error) {
 	authority := b.authority
 	if authority == "" {
 		authority = "remora.test:8080"
@@ -178,7 +179,11 @@ func (b rpcBehaviour) send(addr string, secure bool) (w testenv.Window, err erro
 	for range b.calls {
 		err = errors.Join(err, <-errs)
 	}
-	time.Sleep(testenv.Patient(lag))
+	if b.leaves() {
+		ended()
+	} else {
+		time.Sleep(testenv.Patient(lag))
+	}
 	w.To = time.Now()
 	conn.Close()
 	time.Sleep(10 * time.Millisecond) // well apart from the next one
@@ -215,18 +220,17 @@ func testRPCs(t *testing.T, b grpcBuild, target *testenv.Target, sink *testenv.S
 	before := []exchange{{want: sink.Len()}} // on other listeners
 	sent := before
 	for _, behaviour := range rpcBehaviours() {
-		w, err := behaviour.send(target.Addr(listener), listener == "tls" || listener == "http-tls")
-		if err != nil {
-			t.Errorf("%s: %v", behaviour.name, err)
-		}
 		want := behaviour.want()
 		if http {
 			want *= 2
 		}
-		sent = append(sent, exchange{behaviour.name, w, want})
-		if behaviour.leaves() {
-			served(t, sink, sent)
+		sent = append(sent, exchange{name: behaviour.name, want: want})
+		ended := func() { sink.Wait(t, wanted(sent), 10*time.Second) }
+		w, err := behaviour.send(target.Addr(listener), listener == "tls" || listener == "http-tls", ended)
+		if err != nil {
+			t.Errorf("%s: %v", behaviour.name, err)
 		}
+		sent[len(sent)-1].window = w
 	}
 	sink.Wait(t, wanted(sent), 10*time.Second)
 	time.Sleep(testenv.Patient(300 * time.Millisecond)) // for what must not come
