@@ -30,8 +30,8 @@ func (r *Runtime) InFlight() (n int) {
 // Contexts returns how many contexts the kernel side knows.
 func (r *Runtime) Contexts() (n int) {
 	var key ContextKey
-	var value SpanKey
-	for it := r.shared.Contexts.Iterate(); it.Next(&key, &value); {
+	var place uint32
+	for it := r.shared.Contexts.Iterate(); it.Next(&key, &place); {
 		n++
 	}
 	return n

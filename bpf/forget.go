@@ -39,7 +39,11 @@ func (r *Runtime) Forget(target uint32) (unfinished int, err error) {
 			return unfinished, fmt.Errorf("cannot count operations: %w", err)
 		}
 	}
-	return unfinished, errors.Join(r.forgetContexts(target), r.forgetSteering(target))
+	return unfinished, errors.Join(
+		forget(r.shared.Callers, target, func(k SpanKey) uint32 { return k.Target }),
+		forget(r.shared.Contexts, target, func(k ContextKey) uint32 { return k.Target }),
+		r.forgetSteering(target),
+	)
 }
 
 // forgetOperation frees a place, and says whether its operation was still under way.
@@ -65,20 +69,21 @@ func (r *Runtime) free(place uint32) error {
 	return nil
 }
 
-func (r *Runtime) forgetContexts(target uint32) error {
-	var key ContextKey
-	var value SpanKey
-	var gone []ContextKey
-	keys := r.shared.Contexts.Iterate()
-	for keys.Next(&key, &value) {
-		if key.Target == target {
+// forget removes a target's entries from a map of places.
+func forget[K any](m *ebpf.Map, target uint32, of func(K) uint32) error {
+	var key K
+	var place uint32
+	var gone []K
+	entries := m.Iterate()
+	for entries.Next(&key, &place) {
+		if of(key) == target {
 			gone = append(gone, key)
 		}
 	}
-	if err := keys.Err(); err != nil {
-		return fmt.Errorf("cannot list contexts: %w", err)
+	if err := entries.Err(); err != nil {
+		return fmt.Errorf("cannot list the entries of a map: %w", err)
 	}
-	return remove(r.shared.Contexts, gone)
+	return remove(m, gone)
 }
 
 func remove[K any](m *ebpf.Map, keys []K) error {

@@ -60,8 +60,10 @@ func Open(opts Options) (*Runtime, error) {
 // resize sets the sizes of the shared maps: the same in every collection, or the kernel's are not taken for them.
 func (r *Runtime) resize(spec *ebpf.CollectionSpec) {
 	spec.Maps[sharedMapEvents].MaxEntries = uint32(r.opts.RingBytes)
-	for _, name := range []string{sharedMapOperations, sharedMapPlaces, sharedMapFreePlaces, sharedMapContexts} {
-		spec.Maps[name].MaxEntries = uint32(r.opts.InFlight)
+	for _, name := range []string{sharedMapOperations, sharedMapPlaces, sharedMapFreePlaces, sharedMapCallers, sharedMapContexts} {
+		if m, ok := spec.Maps[name]; ok {
+			m.MaxEntries = uint32(r.opts.InFlight)
+		}
 	}
 	if m, ok := spec.Maps[sharedMapSteerings]; ok && r.opts.Steer {
 		m.MaxEntries = uint32(r.opts.InFlight)
@@ -117,12 +119,12 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 		sharedVarHasAttachCookie: boolean(r.opts.AttachCookie),
 		sharedVarIdleMax:         uint64(r.opts.InFlight / 4),
 		sharedVarSampler:         r.opts.Sampling,
+		sharedVarInjectEnabled:   boolean(r.opts.Inject),
 	}
 	if _, ok := spec.Variables[sharedVarMayWriteRegisters]; ok {
 		shared[sharedVarMayWriteRegisters] = boolean(r.opts.RegisterWrites)
 	}
-	if _, ok := spec.Variables[sharedVarInjectEnabled]; ok {
-		shared[sharedVarInjectEnabled] = boolean(r.opts.Inject)
+	if _, ok := spec.Variables[sharedVarFailWrite]; ok {
 		shared[sharedVarFailWrite] = r.opts.FailWrite
 	}
 	for _, values := range []map[string]any{shared, constants} {
@@ -158,7 +160,9 @@ func (r *Runtime) sharedMaps(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 		sharedMapPlaces:         r.shared.Places,
 		sharedMapFreePlaces:     r.shared.FreePlaces,
 		sharedMapOperationCount: r.shared.OperationCount,
+		sharedMapCallers:        r.shared.Callers,
 		sharedMapContexts:       r.shared.Contexts,
+		sharedMapSeenItabs:      r.shared.SeenItabs,
 		sharedMapCallsByHeader:  r.shared.CallsByHeader,
 		sharedMapSteerings:      r.shared.Steerings,
 		sharedMapDraining:       r.shared.Draining,

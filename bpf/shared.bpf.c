@@ -28,6 +28,7 @@ const struct known_value *unused_known_value __attribute__((unused));
 const struct value_path *unused_value_path __attribute__((unused));
 const enum value_limits *unused_value_limits __attribute__((unused));
 const struct context_key *unused_context_key __attribute__((unused));
+const enum goroutine_limits *unused_goroutine_limits __attribute__((unused));
 const struct span_key *unused_span_key __attribute__((unused));
 const enum operation_state *unused_operation_state __attribute__((unused));
 const struct steer_pieces *unused_steer_pieces __attribute__((unused));

@@ -40,17 +40,20 @@ type sharedAnyOperation struct {
 			_             structs.HostLayout
 			State         uint32
 			Begun         uint32
+			First         uint32
+			Place         uint32
+			Random        [2]uint64
+			Goroutine     uint64
 			Context       uint64
 			ContextKey    uint64
-			Goroutine     uint64
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Place         uint32
+			Pad           uint32
 		}
 		Head sharedSpanHead
 	}
-	Rest [3984]uint8
+	Rest [4024]uint8
 }
 
 type sharedBranch uint32
@@ -110,6 +113,12 @@ type sharedGoMapLayout struct {
 	Swiss       uint32
 }
 
+type sharedGoroutineLimits uint32
+
+const (
+	sharedGoroutineLimitsG_OFFSET_MAX sharedGoroutineLimits = 296
+)
+
 type sharedHeaderKey struct {
 	_      structs.HostLayout
 	Target uint64
@@ -117,9 +126,9 @@ type sharedHeaderKey struct {
 }
 
 type sharedHeaderOwner struct {
-	_         structs.HostLayout
-	Goroutine uint64
-	Users     uint64
+	_     structs.HostLayout
+	Call  uint64
+	Users uint64
 }
 
 type sharedKnownValue struct {
@@ -221,6 +230,12 @@ type sharedSampling struct {
 	Threshold   uint64
 	Root        uint32
 	ParentBased uint32
+}
+
+type sharedSeenItab struct {
+	_    structs.HostLayout
+	Key  uint64
+	Type uint64
 }
 
 type sharedSpanHead struct {
@@ -353,68 +368,71 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	sharedMapAgentEnded           = "agent_ended"
-	sharedMapCallsByHeader        = "calls_by_header"
-	sharedMapContexts             = "contexts"
-	sharedMapDraining             = "draining"
-	sharedMapEvents               = "events"
-	sharedMapFreePlaces           = "free_places"
-	sharedMapLosses               = "losses"
-	sharedMapOperationCount       = "operation_count"
-	sharedMapOperations           = "operations"
-	sharedMapPlaces               = "places"
-	sharedMapSteerNotes           = "steer_notes"
-	sharedMapSteeringZero         = "steering_zero"
-	sharedMapSteerings            = "steerings"
-	sharedVarBoundsCode           = "bounds_code"
-	sharedVarBoundsSigned         = "bounds_signed"
-	sharedVarBoundsTypes          = "bounds_types"
-	sharedVarBoundsX              = "bounds_x"
-	sharedVarBoundsY              = "bounds_y"
-	sharedVarFailWrite            = "fail_write"
-	sharedVarG_panic              = "g_panic"
-	sharedVarG_parentGoid         = "g_parent_goid"
-	sharedVarG_stackHi            = "g_stack_hi"
-	sharedVarHasAttachCookie      = "has_attach_cookie"
-	sharedVarIdleMax              = "idle_max"
-	sharedVarInjectEnabled        = "inject_enabled"
-	sharedVarKnownContexts        = "known_contexts"
-	sharedVarMayWriteRegisters    = "may_write_registers"
-	sharedVarPanicArg             = "panic_arg"
-	sharedVarPanicGoexit          = "panic_goexit"
-	sharedVarPieces               = "pieces"
-	sharedVarProbeIndex           = "probe_index"
-	sharedVarRuntimeG_goid        = "runtime_g_goid"
-	sharedVarSampler              = "sampler"
-	sharedVarTextTypes            = "text_types"
-	sharedVarUnusedAbsentPage     = "unused_absent_page"
-	sharedVarUnusedAbsentText     = "unused_absent_text"
-	sharedVarUnusedBranch         = "unused_branch"
-	sharedVarUnusedContextKey     = "unused_context_key"
-	sharedVarUnusedContextLimits  = "unused_context_limits"
-	sharedVarUnusedContextTypes   = "unused_context_types"
-	sharedVarUnusedEventKind      = "unused_event_kind"
-	sharedVarUnusedGoMapLayout    = "unused_go_map_layout"
-	sharedVarUnusedKnownValue     = "unused_known_value"
-	sharedVarUnusedKnownValues    = "unused_known_values"
-	sharedVarUnusedLoss           = "unused_loss"
-	sharedVarUnusedOperationState = "unused_operation_state"
-	sharedVarUnusedPanicKind      = "unused_panic_kind"
-	sharedVarUnusedPieceForm      = "unused_piece_form"
-	sharedVarUnusedPlace          = "unused_place"
-	sharedVarUnusedPoints         = "unused_points"
-	sharedVarUnusedSamplerRoot    = "unused_sampler_root"
-	sharedVarUnusedSampling       = "unused_sampling"
-	sharedVarUnusedSpanHead       = "unused_span_head"
-	sharedVarUnusedSpanKey        = "unused_span_key"
-	sharedVarUnusedSteerPieces    = "unused_steer_pieces"
-	sharedVarUnusedSteerState     = "unused_steer_state"
-	sharedVarUnusedSteerText      = "unused_steer_text"
-	sharedVarUnusedSteering       = "unused_steering"
-	sharedVarUnusedTextForm       = "unused_text_form"
-	sharedVarUnusedValueLimits    = "unused_value_limits"
-	sharedVarUnusedValuePath      = "unused_value_path"
-	sharedVarUnusedWriteStep      = "unused_write_step"
+	sharedMapAgentEnded            = "agent_ended"
+	sharedMapCallers               = "callers"
+	sharedMapCallsByHeader         = "calls_by_header"
+	sharedMapContexts              = "contexts"
+	sharedMapDraining              = "draining"
+	sharedMapEvents                = "events"
+	sharedMapFreePlaces            = "free_places"
+	sharedMapLosses                = "losses"
+	sharedMapOperationCount        = "operation_count"
+	sharedMapOperations            = "operations"
+	sharedMapPlaces                = "places"
+	sharedMapSeenItabs             = "seen_itabs"
+	sharedMapSteerNotes            = "steer_notes"
+	sharedMapSteeringZero          = "steering_zero"
+	sharedMapSteerings             = "steerings"
+	sharedVarBoundsCode            = "bounds_code"
+	sharedVarBoundsSigned          = "bounds_signed"
+	sharedVarBoundsTypes           = "bounds_types"
+	sharedVarBoundsX               = "bounds_x"
+	sharedVarBoundsY               = "bounds_y"
+	sharedVarFailWrite             = "fail_write"
+	sharedVarG_panic               = "g_panic"
+	sharedVarG_parentGoid          = "g_parent_goid"
+	sharedVarG_stackHi             = "g_stack_hi"
+	sharedVarHasAttachCookie       = "has_attach_cookie"
+	sharedVarIdleMax               = "idle_max"
+	sharedVarInjectEnabled         = "inject_enabled"
+	sharedVarKnownContexts         = "known_contexts"
+	sharedVarMayWriteRegisters     = "may_write_registers"
+	sharedVarPanicArg              = "panic_arg"
+	sharedVarPanicGoexit           = "panic_goexit"
+	sharedVarPieces                = "pieces"
+	sharedVarProbeIndex            = "probe_index"
+	sharedVarRuntimeG_goid         = "runtime_g_goid"
+	sharedVarSampler               = "sampler"
+	sharedVarTextTypes             = "text_types"
+	sharedVarUnusedAbsentPage      = "unused_absent_page"
+	sharedVarUnusedAbsentText      = "unused_absent_text"
+	sharedVarUnusedBranch          = "unused_branch"
+	sharedVarUnusedContextKey      = "unused_context_key"
+	sharedVarUnusedContextLimits   = "unused_context_limits"
+	sharedVarUnusedContextTypes    = "unused_context_types"
+	sharedVarUnusedEventKind       = "unused_event_kind"
+	sharedVarUnusedGoMapLayout     = "unused_go_map_layout"
+	sharedVarUnusedGoroutineLimits = "unused_goroutine_limits"
+	sharedVarUnusedKnownValue      = "unused_known_value"
+	sharedVarUnusedKnownValues     = "unused_known_values"
+	sharedVarUnusedLoss            = "unused_loss"
+	sharedVarUnusedOperationState  = "unused_operation_state"
+	sharedVarUnusedPanicKind       = "unused_panic_kind"
+	sharedVarUnusedPieceForm       = "unused_piece_form"
+	sharedVarUnusedPlace           = "unused_place"
+	sharedVarUnusedPoints          = "unused_points"
+	sharedVarUnusedSamplerRoot     = "unused_sampler_root"
+	sharedVarUnusedSampling        = "unused_sampling"
+	sharedVarUnusedSpanHead        = "unused_span_head"
+	sharedVarUnusedSpanKey         = "unused_span_key"
+	sharedVarUnusedSteerPieces     = "unused_steer_pieces"
+	sharedVarUnusedSteerState      = "unused_steer_state"
+	sharedVarUnusedSteerText       = "unused_steer_text"
+	sharedVarUnusedSteering        = "unused_steering"
+	sharedVarUnusedTextForm        = "unused_text_form"
+	sharedVarUnusedValueLimits     = "unused_value_limits"
+	sharedVarUnusedValuePath       = "unused_value_path"
+	sharedVarUnusedWriteStep       = "unused_write_step"
 )
 
 // loadShared returns the embedded CollectionSpec for shared.
@@ -466,6 +484,7 @@ type sharedProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type sharedMapSpecs struct {
 	AgentEnded     *ebpf.MapSpec `ebpf:"agent_ended"`
+	Callers        *ebpf.MapSpec `ebpf:"callers"`
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
@@ -475,6 +494,7 @@ type sharedMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
@@ -484,55 +504,56 @@ type sharedMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sharedVariableSpecs struct {
-	BoundsCode           *ebpf.VariableSpec `ebpf:"bounds_code"`
-	BoundsSigned         *ebpf.VariableSpec `ebpf:"bounds_signed"`
-	BoundsTypes          *ebpf.VariableSpec `ebpf:"bounds_types"`
-	BoundsX              *ebpf.VariableSpec `ebpf:"bounds_x"`
-	BoundsY              *ebpf.VariableSpec `ebpf:"bounds_y"`
-	FailWrite            *ebpf.VariableSpec `ebpf:"fail_write"`
-	G_panic              *ebpf.VariableSpec `ebpf:"g_panic"`
-	G_parentGoid         *ebpf.VariableSpec `ebpf:"g_parent_goid"`
-	G_stackHi            *ebpf.VariableSpec `ebpf:"g_stack_hi"`
-	HasAttachCookie      *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
-	IdleMax              *ebpf.VariableSpec `ebpf:"idle_max"`
-	InjectEnabled        *ebpf.VariableSpec `ebpf:"inject_enabled"`
-	KnownContexts        *ebpf.VariableSpec `ebpf:"known_contexts"`
-	MayWriteRegisters    *ebpf.VariableSpec `ebpf:"may_write_registers"`
-	PanicArg             *ebpf.VariableSpec `ebpf:"panic_arg"`
-	PanicGoexit          *ebpf.VariableSpec `ebpf:"panic_goexit"`
-	Pieces               *ebpf.VariableSpec `ebpf:"pieces"`
-	ProbeIndex           *ebpf.VariableSpec `ebpf:"probe_index"`
-	RuntimeG_goid        *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
-	Sampler              *ebpf.VariableSpec `ebpf:"sampler"`
-	TextTypes            *ebpf.VariableSpec `ebpf:"text_types"`
-	UnusedAbsentPage     *ebpf.VariableSpec `ebpf:"unused_absent_page"`
-	UnusedAbsentText     *ebpf.VariableSpec `ebpf:"unused_absent_text"`
-	UnusedBranch         *ebpf.VariableSpec `ebpf:"unused_branch"`
-	UnusedContextKey     *ebpf.VariableSpec `ebpf:"unused_context_key"`
-	UnusedContextLimits  *ebpf.VariableSpec `ebpf:"unused_context_limits"`
-	UnusedContextTypes   *ebpf.VariableSpec `ebpf:"unused_context_types"`
-	UnusedEventKind      *ebpf.VariableSpec `ebpf:"unused_event_kind"`
-	UnusedGoMapLayout    *ebpf.VariableSpec `ebpf:"unused_go_map_layout"`
-	UnusedKnownValue     *ebpf.VariableSpec `ebpf:"unused_known_value"`
-	UnusedKnownValues    *ebpf.VariableSpec `ebpf:"unused_known_values"`
-	UnusedLoss           *ebpf.VariableSpec `ebpf:"unused_loss"`
-	UnusedOperationState *ebpf.VariableSpec `ebpf:"unused_operation_state"`
-	UnusedPanicKind      *ebpf.VariableSpec `ebpf:"unused_panic_kind"`
-	UnusedPieceForm      *ebpf.VariableSpec `ebpf:"unused_piece_form"`
-	UnusedPlace          *ebpf.VariableSpec `ebpf:"unused_place"`
-	UnusedPoints         *ebpf.VariableSpec `ebpf:"unused_points"`
-	UnusedSamplerRoot    *ebpf.VariableSpec `ebpf:"unused_sampler_root"`
-	UnusedSampling       *ebpf.VariableSpec `ebpf:"unused_sampling"`
-	UnusedSpanHead       *ebpf.VariableSpec `ebpf:"unused_span_head"`
-	UnusedSpanKey        *ebpf.VariableSpec `ebpf:"unused_span_key"`
-	UnusedSteerPieces    *ebpf.VariableSpec `ebpf:"unused_steer_pieces"`
-	UnusedSteerState     *ebpf.VariableSpec `ebpf:"unused_steer_state"`
-	UnusedSteerText      *ebpf.VariableSpec `ebpf:"unused_steer_text"`
-	UnusedSteering       *ebpf.VariableSpec `ebpf:"unused_steering"`
-	UnusedTextForm       *ebpf.VariableSpec `ebpf:"unused_text_form"`
-	UnusedValueLimits    *ebpf.VariableSpec `ebpf:"unused_value_limits"`
-	UnusedValuePath      *ebpf.VariableSpec `ebpf:"unused_value_path"`
-	UnusedWriteStep      *ebpf.VariableSpec `ebpf:"unused_write_step"`
+	BoundsCode            *ebpf.VariableSpec `ebpf:"bounds_code"`
+	BoundsSigned          *ebpf.VariableSpec `ebpf:"bounds_signed"`
+	BoundsTypes           *ebpf.VariableSpec `ebpf:"bounds_types"`
+	BoundsX               *ebpf.VariableSpec `ebpf:"bounds_x"`
+	BoundsY               *ebpf.VariableSpec `ebpf:"bounds_y"`
+	FailWrite             *ebpf.VariableSpec `ebpf:"fail_write"`
+	G_panic               *ebpf.VariableSpec `ebpf:"g_panic"`
+	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
+	G_stackHi             *ebpf.VariableSpec `ebpf:"g_stack_hi"`
+	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
+	IdleMax               *ebpf.VariableSpec `ebpf:"idle_max"`
+	InjectEnabled         *ebpf.VariableSpec `ebpf:"inject_enabled"`
+	KnownContexts         *ebpf.VariableSpec `ebpf:"known_contexts"`
+	MayWriteRegisters     *ebpf.VariableSpec `ebpf:"may_write_registers"`
+	PanicArg              *ebpf.VariableSpec `ebpf:"panic_arg"`
+	PanicGoexit           *ebpf.VariableSpec `ebpf:"panic_goexit"`
+	Pieces                *ebpf.VariableSpec `ebpf:"pieces"`
+	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
+	RuntimeG_goid         *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
+	Sampler               *ebpf.VariableSpec `ebpf:"sampler"`
+	TextTypes             *ebpf.VariableSpec `ebpf:"text_types"`
+	UnusedAbsentPage      *ebpf.VariableSpec `ebpf:"unused_absent_page"`
+	UnusedAbsentText      *ebpf.VariableSpec `ebpf:"unused_absent_text"`
+	UnusedBranch          *ebpf.VariableSpec `ebpf:"unused_branch"`
+	UnusedContextKey      *ebpf.VariableSpec `ebpf:"unused_context_key"`
+	UnusedContextLimits   *ebpf.VariableSpec `ebpf:"unused_context_limits"`
+	UnusedContextTypes    *ebpf.VariableSpec `ebpf:"unused_context_types"`
+	UnusedEventKind       *ebpf.VariableSpec `ebpf:"unused_event_kind"`
+	UnusedGoMapLayout     *ebpf.VariableSpec `ebpf:"unused_go_map_layout"`
+	UnusedGoroutineLimits *ebpf.VariableSpec `ebpf:"unused_goroutine_limits"`
+	UnusedKnownValue      *ebpf.VariableSpec `ebpf:"unused_known_value"`
+	UnusedKnownValues     *ebpf.VariableSpec `ebpf:"unused_known_values"`
+	UnusedLoss            *ebpf.VariableSpec `ebpf:"unused_loss"`
+	UnusedOperationState  *ebpf.VariableSpec `ebpf:"unused_operation_state"`
+	UnusedPanicKind       *ebpf.VariableSpec `ebpf:"unused_panic_kind"`
+	UnusedPieceForm       *ebpf.VariableSpec `ebpf:"unused_piece_form"`
+	UnusedPlace           *ebpf.VariableSpec `ebpf:"unused_place"`
+	UnusedPoints          *ebpf.VariableSpec `ebpf:"unused_points"`
+	UnusedSamplerRoot     *ebpf.VariableSpec `ebpf:"unused_sampler_root"`
+	UnusedSampling        *ebpf.VariableSpec `ebpf:"unused_sampling"`
+	UnusedSpanHead        *ebpf.VariableSpec `ebpf:"unused_span_head"`
+	UnusedSpanKey         *ebpf.VariableSpec `ebpf:"unused_span_key"`
+	UnusedSteerPieces     *ebpf.VariableSpec `ebpf:"unused_steer_pieces"`
+	UnusedSteerState      *ebpf.VariableSpec `ebpf:"unused_steer_state"`
+	UnusedSteerText       *ebpf.VariableSpec `ebpf:"unused_steer_text"`
+	UnusedSteering        *ebpf.VariableSpec `ebpf:"unused_steering"`
+	UnusedTextForm        *ebpf.VariableSpec `ebpf:"unused_text_form"`
+	UnusedValueLimits     *ebpf.VariableSpec `ebpf:"unused_value_limits"`
+	UnusedValuePath       *ebpf.VariableSpec `ebpf:"unused_value_path"`
+	UnusedWriteStep       *ebpf.VariableSpec `ebpf:"unused_write_step"`
 }
 
 // sharedObjects contains all objects after they have been loaded into the kernel.
@@ -556,6 +577,7 @@ func (o *sharedObjects) Close() error {
 // It can be passed to loadSharedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sharedMaps struct {
 	AgentEnded     *ebpf.Map `ebpf:"agent_ended"`
+	Callers        *ebpf.Map `ebpf:"callers"`
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
@@ -565,6 +587,7 @@ type sharedMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
@@ -573,6 +596,7 @@ type sharedMaps struct {
 func (m *sharedMaps) Close() error {
 	return _SharedClose(
 		m.AgentEnded,
+		m.Callers,
 		m.CallsByHeader,
 		m.Contexts,
 		m.Draining,
@@ -582,6 +606,7 @@ func (m *sharedMaps) Close() error {
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.SeenItabs,
 		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,
@@ -592,55 +617,56 @@ func (m *sharedMaps) Close() error {
 //
 // It can be passed to loadSharedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sharedVariables struct {
-	BoundsCode           *ebpf.Variable `ebpf:"bounds_code"`
-	BoundsSigned         *ebpf.Variable `ebpf:"bounds_signed"`
-	BoundsTypes          *ebpf.Variable `ebpf:"bounds_types"`
-	BoundsX              *ebpf.Variable `ebpf:"bounds_x"`
-	BoundsY              *ebpf.Variable `ebpf:"bounds_y"`
-	FailWrite            *ebpf.Variable `ebpf:"fail_write"`
-	G_panic              *ebpf.Variable `ebpf:"g_panic"`
-	G_parentGoid         *ebpf.Variable `ebpf:"g_parent_goid"`
-	G_stackHi            *ebpf.Variable `ebpf:"g_stack_hi"`
-	HasAttachCookie      *ebpf.Variable `ebpf:"has_attach_cookie"`
-	IdleMax              *ebpf.Variable `ebpf:"idle_max"`
-	InjectEnabled        *ebpf.Variable `ebpf:"inject_enabled"`
-	KnownContexts        *ebpf.Variable `ebpf:"known_contexts"`
-	MayWriteRegisters    *ebpf.Variable `ebpf:"may_write_registers"`
-	PanicArg             *ebpf.Variable `ebpf:"panic_arg"`
-	PanicGoexit          *ebpf.Variable `ebpf:"panic_goexit"`
-	Pieces               *ebpf.Variable `ebpf:"pieces"`
-	ProbeIndex           *ebpf.Variable `ebpf:"probe_index"`
-	RuntimeG_goid        *ebpf.Variable `ebpf:"runtime_g_goid"`
-	Sampler              *ebpf.Variable `ebpf:"sampler"`
-	TextTypes            *ebpf.Variable `ebpf:"text_types"`
-	UnusedAbsentPage     *ebpf.Variable `ebpf:"unused_absent_page"`
-	UnusedAbsentText     *ebpf.Variable `ebpf:"unused_absent_text"`
-	UnusedBranch         *ebpf.Variable `ebpf:"unused_branch"`
-	UnusedContextKey     *ebpf.Variable `ebpf:"unused_context_key"`
-	UnusedContextLimits  *ebpf.Variable `ebpf:"unused_context_limits"`
-	UnusedContextTypes   *ebpf.Variable `ebpf:"unused_context_types"`
-	UnusedEventKind      *ebpf.Variable `ebpf:"unused_event_kind"`
-	UnusedGoMapLayout    *ebpf.Variable `ebpf:"unused_go_map_layout"`
-	UnusedKnownValue     *ebpf.Variable `ebpf:"unused_known_value"`
-	UnusedKnownValues    *ebpf.Variable `ebpf:"unused_known_values"`
-	UnusedLoss           *ebpf.Variable `ebpf:"unused_loss"`
-	UnusedOperationState *ebpf.Variable `ebpf:"unused_operation_state"`
-	UnusedPanicKind      *ebpf.Variable `ebpf:"unused_panic_kind"`
-	UnusedPieceForm      *ebpf.Variable `ebpf:"unused_piece_form"`
-	UnusedPlace          *ebpf.Variable `ebpf:"unused_place"`
-	UnusedPoints         *ebpf.Variable `ebpf:"unused_points"`
-	UnusedSamplerRoot    *ebpf.Variable `ebpf:"unused_sampler_root"`
-	UnusedSampling       *ebpf.Variable `ebpf:"unused_sampling"`
-	UnusedSpanHead       *ebpf.Variable `ebpf:"unused_span_head"`
-	UnusedSpanKey        *ebpf.Variable `ebpf:"unused_span_key"`
-	UnusedSteerPieces    *ebpf.Variable `ebpf:"unused_steer_pieces"`
-	UnusedSteerState     *ebpf.Variable `ebpf:"unused_steer_state"`
-	UnusedSteerText      *ebpf.Variable `ebpf:"unused_steer_text"`
-	UnusedSteering       *ebpf.Variable `ebpf:"unused_steering"`
-	UnusedTextForm       *ebpf.Variable `ebpf:"unused_text_form"`
-	UnusedValueLimits    *ebpf.Variable `ebpf:"unused_value_limits"`
-	UnusedValuePath      *ebpf.Variable `ebpf:"unused_value_path"`
-	UnusedWriteStep      *ebpf.Variable `ebpf:"unused_write_step"`
+	BoundsCode            *ebpf.Variable `ebpf:"bounds_code"`
+	BoundsSigned          *ebpf.Variable `ebpf:"bounds_signed"`
+	BoundsTypes           *ebpf.Variable `ebpf:"bounds_types"`
+	BoundsX               *ebpf.Variable `ebpf:"bounds_x"`
+	BoundsY               *ebpf.Variable `ebpf:"bounds_y"`
+	FailWrite             *ebpf.Variable `ebpf:"fail_write"`
+	G_panic               *ebpf.Variable `ebpf:"g_panic"`
+	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`
+	G_stackHi             *ebpf.Variable `ebpf:"g_stack_hi"`
+	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
+	IdleMax               *ebpf.Variable `ebpf:"idle_max"`
+	InjectEnabled         *ebpf.Variable `ebpf:"inject_enabled"`
+	KnownContexts         *ebpf.Variable `ebpf:"known_contexts"`
+	MayWriteRegisters     *ebpf.Variable `ebpf:"may_write_registers"`
+	PanicArg              *ebpf.Variable `ebpf:"panic_arg"`
+	PanicGoexit           *ebpf.Variable `ebpf:"panic_goexit"`
+	Pieces                *ebpf.Variable `ebpf:"pieces"`
+	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
+	RuntimeG_goid         *ebpf.Variable `ebpf:"runtime_g_goid"`
+	Sampler               *ebpf.Variable `ebpf:"sampler"`
+	TextTypes             *ebpf.Variable `ebpf:"text_types"`
+	UnusedAbsentPage      *ebpf.Variable `ebpf:"unused_absent_page"`
+	UnusedAbsentText      *ebpf.Variable `ebpf:"unused_absent_text"`
+	UnusedBranch          *ebpf.Variable `ebpf:"unused_branch"`
+	UnusedContextKey      *ebpf.Variable `ebpf:"unused_context_key"`
+	UnusedContextLimits   *ebpf.Variable `ebpf:"unused_context_limits"`
+	UnusedContextTypes    *ebpf.Variable `ebpf:"unused_context_types"`
+	UnusedEventKind       *ebpf.Variable `ebpf:"unused_event_kind"`
+	UnusedGoMapLayout     *ebpf.Variable `ebpf:"unused_go_map_layout"`
+	UnusedGoroutineLimits *ebpf.Variable `ebpf:"unused_goroutine_limits"`
+	UnusedKnownValue      *ebpf.Variable `ebpf:"unused_known_value"`
+	UnusedKnownValues     *ebpf.Variable `ebpf:"unused_known_values"`
+	UnusedLoss            *ebpf.Variable `ebpf:"unused_loss"`
+	UnusedOperationState  *ebpf.Variable `ebpf:"unused_operation_state"`
+	UnusedPanicKind       *ebpf.Variable `ebpf:"unused_panic_kind"`
+	UnusedPieceForm       *ebpf.Variable `ebpf:"unused_piece_form"`
+	UnusedPlace           *ebpf.Variable `ebpf:"unused_place"`
+	UnusedPoints          *ebpf.Variable `ebpf:"unused_points"`
+	UnusedSamplerRoot     *ebpf.Variable `ebpf:"unused_sampler_root"`
+	UnusedSampling        *ebpf.Variable `ebpf:"unused_sampling"`
+	UnusedSpanHead        *ebpf.Variable `ebpf:"unused_span_head"`
+	UnusedSpanKey         *ebpf.Variable `ebpf:"unused_span_key"`
+	UnusedSteerPieces     *ebpf.Variable `ebpf:"unused_steer_pieces"`
+	UnusedSteerState      *ebpf.Variable `ebpf:"unused_steer_state"`
+	UnusedSteerText       *ebpf.Variable `ebpf:"unused_steer_text"`
+	UnusedSteering        *ebpf.Variable `ebpf:"unused_steering"`
+	UnusedTextForm        *ebpf.Variable `ebpf:"unused_text_form"`
+	UnusedValueLimits     *ebpf.Variable `ebpf:"unused_value_limits"`
+	UnusedValuePath       *ebpf.Variable `ebpf:"unused_value_path"`
+	UnusedWriteStep       *ebpf.Variable `ebpf:"unused_write_step"`
 }
 
 // sharedPrograms contains all programs after they have been loaded into the kernel.

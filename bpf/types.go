@@ -30,6 +30,9 @@ const (
 	SamplerRatio     = uint32(sharedSamplerRootSAMPLER_RATIO)
 )
 
+// GoroutineOffsetMax is the largest offset of a field of runtime.g, see include/goroutine.h.
+const GoroutineOffsetMax = int64(sharedGoroutineLimitsG_OFFSET_MAX)
+
 // Kinds of unwinding, and the constants of include/panic.h.
 const (
 	PanicNone   = uint32(sharedPanicKindPANIC_NONE)

@@ -3,7 +3,7 @@
 // (https://github.com/golang/go/blob/go1.26.0/src/context/context.go), by its goroutine, by its goroutine's creator.
 #pragma once
 
-#include "go.h"
+#include "goroutine.h"
 #include "operation.h"
 #include "trace.h"
 
@@ -32,13 +32,54 @@ static __always_inline struct go_iface read_iface(__u64 addr)
 	return i;
 }
 
+// What itabs were seen to have as their type: it never changes, and reading the target's memory is what costs most. Programs write here at the same
+// time, so each entry proves itself: key is made of both.
+struct seen_itab {
+	__u64 key, type;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct seen_itab);
+} seen_itabs SEC(".maps");
+
+#define MIX_ITAB 0x9e3779b97f4a7c15 // odd numbers without a pattern
+#define MIX_TYPE 0xc2b2ae3d27d4eb4f
+#define MIX_TARGET 0xd6e8feb86659fd93
+
+// type_of returns what an itab has as its type, 0 for none. Below Linux 5.15 a target may have another's number (its process ID): nothing is kept there.
+static __always_inline __u64 type_of(__u32 target, __u64 itab)
+{
+	__u64 type = 0, key = (itab + target * MIX_TARGET) * MIX_ITAB;
+	__u32 i = key >> 54; // one of 1024
+	struct seen_itab *seen;
+
+	if (!itab)
+		return 0;
+	seen = has_attach_cookie ? bpf_map_lookup_elem(&seen_itabs, &i) : NULL;
+	if (seen) {
+		type = *(volatile __u64 *)&seen->type;
+		if (type && (*(volatile __u64 *)&seen->key ^ type * MIX_TYPE) == key)
+			return type;
+	}
+	if (bpf_probe_read_user(&type, sizeof(type), (void *)(itab + ITAB_TYPE))) {
+		report_absent(target, itab + ITAB_TYPE);
+		return 0;
+	}
+	if (seen) {
+		*(volatile __u64 *)&seen->type = type;
+		*(volatile __u64 *)&seen->key = key ^ type * MIX_TYPE;
+	}
+	return type;
+}
+
 // dynamic_type returns the link-time address of the descriptor of what an interface value with methods holds, 0 for nil.
 static __always_inline __u64 dynamic_type(__u32 target, __u64 itab, __u64 bias)
 {
-	__u64 type = 0;
+	__u64 type = type_of(target, itab);
 
-	if (itab && bpf_probe_read_user(&type, sizeof(type), (void *)(itab + ITAB_TYPE)))
-		report_absent(target, itab + ITAB_TYPE);
 	return type ? type - bias : 0;
 }
 
@@ -76,10 +117,10 @@ struct around {
 static __always_inline void look_around(struct around *a, __u32 target, __u64 context)
 {
 	struct context_key k = { .target = target, .context = context };
-	struct span_key *owner = bpf_map_lookup_elem(&contexts, &k);
+	__u32 *place = bpf_map_lookup_elem(&contexts, &k);
 
-	if (owner) {
-		struct any_operation *o = find_operation(owner);
+	if (place) {
+		struct any_operation *o = operation_at(*place);
 		if (o && (o->operation.slot.context == context || o->operation.slot.context == a->child))
 			a->operation = o;
 		a->done = true;
@@ -106,14 +147,15 @@ static __always_inline struct any_operation *find_by_context(__u32 target, struc
 // find_by_goroutine returns the operation that this goroutine serves, or the one that its creator serves. A goroutine may be
 // older than the request that its creator is at now (a pool that an earlier request has started), which nothing tells: so the
 // creator's operation counts only if it is its first.
-static __always_inline struct any_operation *find_by_goroutine(struct pt_regs *ctx, struct span_key *key)
+static __always_inline struct any_operation *find_by_goroutine(struct pt_regs *ctx, struct goroutine *g)
 {
-	struct any_operation *o = find_served(key->target, key->goroutine);
+	__u32 target = target_id(ctx);
+	struct any_operation *o = find_served(target, g->number);
 
-	if (o || g_parent_goid == ABSENT)
+	if (o)
 		return o;
-	o = find_served(key->target, read_u64(GO_G(ctx) + g_parent_goid));
-	return o && o->operation.slot.begun == 1 ? o : NULL;
+	o = g->creator ? find_served(target, g->creator) : NULL;
+	return o && o->operation.slot.begun == o->operation.slot.first ? o : NULL;
 }
 
 static __always_inline void parent_of(struct any_operation *o, struct trace_parent *out)

@@ -51,7 +51,7 @@ static __always_inline void start_walk(struct map_walk *w, __u64 map, const vola
 	__u8 head[MAP_HEAD] __attribute__((aligned(8))) = {};
 
 	__builtin_memset(w, 0, sizeof(*w)); // an earlier walk may have ended at the same table
-	if (!map || bpf_probe_read_user(head, sizeof(head), (void *)map))
+	if (!map || bpf_probe_read_user(head, sizeof(head), (void *)map) || !head_word(head, 0)) // a map's length comes first in both kinds
 		return;
 	if (l->swiss) {
 		__u64 dir = head_word(head, l->dir_ptr), n = head_word(head, l->dir_len);

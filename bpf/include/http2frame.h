@@ -52,10 +52,9 @@ static __always_inline __u64 fields_size(struct operation_slot *slot)
 
 // write_fields writes the fields to addr, where nothing counts yet. Returns their size, 0 if that failed. Global, for a stack of
 // its own.
-__noinline int write_fields(__u32 target, __u32 role, __u64 goroutine, __u64 addr)
+__noinline int write_fields(__u32 place, __u64 addr)
 {
-	struct span_key key = { .target = target, .role = role, .goroutine = goroutine };
-	struct any_operation *o = find_operation(&key);
+	struct any_operation *o = operation_at(place);
 	__u8 field[TRACEPARENT_FIELD] = "\x00\x0btraceparent\x37", back[TRACEPARENT_FIELD];
 	__u8 name[TRACE_STATE_FIELD + 3] = "\x00\x0atracestate";
 
@@ -120,7 +119,7 @@ static __always_inline bool grow_frame(struct frame_buffer *b, __u64 frame, __u8
 
 // add_fields adds the trace context of an operation, size bytes for which there is room, to the request whose last frame, frame
 // bytes with its header, the buffer should end with.
-static __always_inline void add_fields(struct span_key *key, struct frame_buffer *b, __u64 frame, __u64 size)
+static __always_inline void add_fields(struct operation_slot *slot, struct frame_buffer *b, __u64 frame, __u64 size)
 {
 	__u8 header[FRAME_HEADER];
 
@@ -139,6 +138,6 @@ static __always_inline void add_fields(struct span_key *key, struct frame_buffer
 		count_loss(LOSS_INJECT_WRITER);
 		return;
 	}
-	if (write_fields(key->target, key->role, key->goroutine, b->data + b->n) != size || !grow_frame(b, at, header, length, size))
+	if (write_fields(slot->place, b->data + b->n) != size || !grow_frame(b, at, header, length, size))
 		count_loss(LOSS_INJECT_FAULT);
 }

@@ -8,8 +8,6 @@
 #include "go.h"
 #include "trace.h"
 
-volatile const __u8 inject_enabled; // the kernel lets programs write, and propagation is wanted
-
 // Which write fails, for the tests that show that the target does not mind; 0: none.
 volatile const __u32 fail_write;
 
@@ -35,7 +33,7 @@ struct header_key {
 };
 
 struct header_owner {
-	__u64 goroutine; // the caller's; 0: there are several
+	__u64 call; // its ref_to; 0: there are several
 	__u64 users; // calls under way; 0: it is left over
 };
 

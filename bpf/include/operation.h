@@ -3,11 +3,12 @@
 #pragma once
 
 #include "event.h"
+#include "go.h"
 
 enum role { ROLE_SERVER, ROLE_CLIENT, ROLE_STREAM, ROLE_DATABASE };
 
-// A goroutine serves one request and makes one call at a time. A call that goroutines share, ROLE_STREAM, has the address of its
-// object in the place of a goroutine.
+// A goroutine serves one request and makes one call at a time. As a server it is known by its number, which no other will ever have; as one that calls,
+// whose end nobody sees, by the address of its g, which Go gives to another then. A call that goroutines share, ROLE_STREAM, is known by its object's.
 struct span_key {
 	__u32 target, role;
 	__u64 goroutine;
@@ -17,13 +18,17 @@ enum operation_state { OPERATION_IDLE, OPERATION_SAMPLED, OPERATION_UNSAMPLED };
 
 struct operation_slot {
 	__u32 state; // first: user space looks at it
-	__u32 begun; // how many operations the goroutine has begun since it is in the map
+	__u32 begun; // how many operations have begun here: with the place, it names one for ever
+	__u32 first; // its value at the goroutine's first one
+	__u32 place; // in operations
+	__u64 random[2]; // what the next IDs are made of
+	// From here on cleared for each who takes the place:
+	__u64 goroutine; // number of the one that calls, 0: none yet
 	__u64 context; // data word of the operation's context.Context
 	__u64 context_key; // under which the operation is in contexts, 0: under none
-	__u64 goroutine; // the key's
 	__u64 header; // where the target holds the header that the operation came with, while it is under way; 0: unknown
 	__u16 trace_state, trace_state_len; // where its tracestate lies, from the beginning of the entry
-	__u32 place; // in operations
+	__u32 pad;
 };
 
 // Every probe's operation begins like this: its slot, then its event.
@@ -32,7 +37,7 @@ struct operation {
 	struct span_head head;
 };
 
-#define OPERATION_SIZE 4096 // of the largest one
+#define OPERATION_SIZE 4160 // of the largest one, and no power of two: the entries' beginnings do not share the same few lines of a cache
 
 struct any_operation {
 	struct operation operation;
@@ -70,6 +75,15 @@ struct {
 	__type(value, __u64);
 } operation_count SEC(".maps");
 
+// The places of goroutines that call, by their numbers: those of HTTP/2's streams know their caller by that.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096); // set at load
+	__type(key, struct span_key);
+	__type(value, __u32);
+} callers SEC(".maps");
+
+volatile const __u8 inject_enabled; // propagation is wanted, and the kernel lets programs do it
 volatile const __u64 idle_max; // entries without an operation that may stay
 
 // A context of the target by its data word, and the operation that it is the context of.
@@ -82,7 +96,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096); // set at load
 	__type(key, struct context_key);
-	__type(value, struct span_key);
+	__type(value, __u32); // its place
 } contexts SEC(".maps");
 
 static __always_inline __u64 *count_of_operations(void)
@@ -104,6 +118,21 @@ static __always_inline struct any_operation *find_operation(struct span_key *key
 	return place ? operation_at(*place) : NULL;
 }
 
+// server_key and caller_key are the goroutine's that runs.
+static __always_inline struct span_key server_key(struct pt_regs *ctx)
+{
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_SERVER, .goroutine = goroutine_id(ctx) };
+
+	return key;
+}
+
+static __always_inline struct span_key caller_key(struct pt_regs *ctx, enum role role)
+{
+	struct span_key key = { .target = target_id(ctx), .role = role, .goroutine = GO_G(ctx) };
+
+	return key;
+}
+
 // take_place gives the goroutine an entry, NULL if there is none.
 static __always_inline struct any_operation *take_place(struct span_key *key)
 {
@@ -114,9 +143,10 @@ static __always_inline struct any_operation *take_place(struct span_key *key)
 	struct any_operation *o = operation_at(place);
 	if (!o)
 		return NULL;
-	__builtin_memset(&o->operation.slot, 0, sizeof(o->operation.slot));
-	o->operation.slot.place = place;
-	o->operation.slot.goroutine = key->goroutine;
+	struct operation_slot *slot = &o->operation.slot;
+	slot->place = place;
+	slot->first = slot->begun + 1;
+	__builtin_memset(&slot->goroutine, 0, sizeof(*slot) - __builtin_offsetof(struct operation_slot, goroutine));
 	if (bpf_map_update_elem(&places, key, &place, BPF_NOEXIST)) {
 		bpf_map_push_elem(&free_places, &place, BPF_ANY);
 		return NULL;
@@ -127,12 +157,10 @@ static __always_inline struct any_operation *take_place(struct span_key *key)
 	return o;
 }
 
-// enter returns the goroutine's entry, NULL if all are taken, which is counted. Whatever operation was there before, the probe clears what it
-// uses, apart from the slot.
-static __always_inline struct any_operation *enter(struct span_key *key)
+// enter returns the key's entry for a new operation: o if there is one already, else a new one, NULL if all are taken, which is counted.
+// Whatever operation was there before, the probe clears what it uses, apart from the slot.
+static __always_inline struct any_operation *enter(struct span_key *key, struct any_operation *o)
 {
-	struct any_operation *o = find_operation(key);
-
 	if (!o)
 		o = take_place(key);
 	if (!o) {
@@ -145,12 +173,36 @@ static __always_inline struct any_operation *enter(struct span_key *key)
 	return o;
 }
 
+static __always_inline void disown_number(struct span_key *key, struct operation_slot *slot)
+{
+	struct span_key k = { .target = key->target, .role = key->role, .goroutine = slot->goroutine };
+
+	if (k.goroutine && k.role == ROLE_CLIENT && inject_enabled)
+		bpf_map_delete_elem(&callers, &k);
+	slot->goroutine = 0;
+}
+
+// own_number notes which goroutine it is that calls, where the call begins: its g may have been another's before.
+static __always_inline void own_number(struct span_key *key, struct operation_slot *slot, __u64 goroutine)
+{
+	struct span_key k = { .target = key->target, .role = key->role, .goroutine = goroutine };
+	__u32 place = slot->place;
+
+	if (slot->goroutine == goroutine)
+		return;
+	disown_number(key, slot);
+	slot->goroutine = goroutine;
+	if (k.role == ROLE_CLIENT && inject_enabled)
+		bpf_map_update_elem(&callers, &k, &place, BPF_ANY);
+}
+
 // own_context makes the operation known by a context; only one at a time.
 static __always_inline void own_context(struct span_key *key, struct operation_slot *slot, __u64 context)
 {
 	struct context_key k = { .target = key->target, .context = context };
+	__u32 place = slot->place;
 
-	if (context && !bpf_map_update_elem(&contexts, &k, key, BPF_ANY))
+	if (context && !bpf_map_update_elem(&contexts, &k, &place, BPF_ANY))
 		slot->context_key = context;
 }
 
@@ -168,6 +220,8 @@ static __always_inline void forget(struct span_key *key, struct operation_slot *
 {
 	__u32 place = slot->place;
 
+	slot->state = OPERATION_IDLE;
+	disown_number(key, slot);
 	if (bpf_map_delete_elem(&places, key))
 		return;
 	bpf_map_push_elem(&free_places, &place, BPF_ANY);
@@ -183,20 +237,28 @@ static __always_inline void leave(struct span_key *key, struct operation_slot *s
 	forget(key, slot);
 }
 
-// takes_end says whether an end that was seen is the operation's. Goroutines can end a shared one at the same time: one of them removes its
-// context, and then has its entry to itself until it calls forget. (Compare-and-swap needs Linux 5.12.)
-static __always_inline bool takes_end(struct span_key *key, struct operation_slot *slot)
-{
-	struct context_key k = { .target = key->target, .context = slot->context_key };
-
-	return !k.context || !bpf_map_delete_elem(&contexts, &k);
-}
-
 // too_many_idle says whether an entry that is idle now should rather be removed.
 static __always_inline bool too_many_idle(void)
 {
 	__u64 *n = count_of_operations();
 	return n && *n > idle_max;
+}
+
+// rest keeps the goroutine's entry for its next operation, if there are not too many of such.
+static __always_inline void rest(struct span_key *key, struct operation_slot *slot)
+{
+	slot->state = OPERATION_IDLE;
+	if (too_many_idle())
+		leave(key, slot);
+}
+
+// takes_end says whether an end that was seen is the operation's. Goroutines can end a shared one at the same time: one of them removes its
+// context, and then has its entry to itself until that is idle. (Compare-and-swap needs Linux 5.12.)
+static __always_inline bool takes_end(struct span_key *key, struct operation_slot *slot)
+{
+	struct context_key k = { .target = key->target, .context = slot->context_key };
+
+	return slot->state != OPERATION_IDLE && (!k.context || !bpf_map_delete_elem(&contexts, &k));
 }
 
 // find_served returns the request that a goroutine serves, NULL if it serves none.
@@ -206,4 +268,28 @@ static __always_inline struct any_operation *find_served(__u32 target, __u64 gor
 	struct any_operation *o = find_operation(&key);
 
 	return o && o->operation.slot.state != OPERATION_IDLE ? o : NULL;
+}
+
+// find_caller returns the call that a goroutine is at, given its number; NULL if it is at none.
+static __always_inline struct any_operation *find_caller(__u32 target, __u64 goroutine)
+{
+	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
+	__u32 *place = bpf_map_lookup_elem(&callers, &key);
+	struct any_operation *o = place ? operation_at(*place) : NULL;
+
+	return o && o->operation.slot.goroutine == goroutine && o->operation.slot.state != OPERATION_IDLE ? o : NULL;
+}
+
+// ref_to is an operation as others remember it: its place and its number there. Never 0.
+static __always_inline __u64 ref_to(struct operation_slot *slot)
+{
+	return (__u64)slot->begun << 32 | slot->place;
+}
+
+// find_ref returns the operation, NULL if it is over or ref is 0.
+static __always_inline struct any_operation *find_ref(__u64 ref)
+{
+	struct any_operation *o = ref ? operation_at(ref) : NULL;
+
+	return o && ref_to(&o->operation.slot) == ref && o->operation.slot.state != OPERATION_IDLE ? o : NULL;
 }

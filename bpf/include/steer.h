@@ -8,7 +8,6 @@
 #include "ending.h"
 #include "inject.h"
 #include "point.h"
-#include "stack.h"
 
 #define STEER_PIECES 64
 #define STEER_TEXT 128 // bytes, a power of two
@@ -51,7 +50,7 @@ volatile const struct steer_pieces pieces;
 // What is known of a header that a goroutine is about to write. It may write none in the end, and leave this behind.
 struct steer_note {
 	__u64 depth; // of the stack
-	__u64 owner; // goroutine whose call the header belongs to
+	__u64 owner; // the call that the header belongs to: its ref_to
 	__u64 header; // the map that the call was announced with
 	__u64 writer[2]; // what it is written to: arguments of the function that writes
 };

@@ -2,8 +2,7 @@
 // W3C Trace Context (https://www.w3.org/TR/trace-context-2/) and the sampling decision, both where the span starts.
 #pragma once
 
-#include "event.h"
-#include "go.h"
+#include "operation.h"
 
 #define TRACEPARENT_LEN 55
 #define FLAG_SAMPLED 1
@@ -82,18 +81,23 @@ static __always_inline bool parse_traceparent(__u32 target, struct go_string s, 
 	return trace_id && span_id;
 }
 
-static __always_inline void random_id(__u8 *id, const int size)
+static __always_inline __u64 rotate(__u64 x, int by)
 {
-	__u32 r, any = 0;
+	return x << by | x >> (64 - by);
+}
 
-#pragma unroll
-	for (int i = 0; i < size; i += 4) {
-		r = bpf_get_prandom_u32();
-		any |= r;
-		__builtin_memcpy(id + i, &r, 4);
+// random_word returns the next number of a place's own sequence: xoroshiro128++ (https://prng.di.unimi.it/), begun with 128 bits of the kernel's, each
+// 32 of which cost as much as all of this. A place is one goroutine's at a time. Never zero, which is no valid ID.
+static __always_inline __u64 random_word(__u64 *state)
+{
+	if (!(state[0] | state[1])) {
+		state[0] = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+		state[1] = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
 	}
-	if (!any)
-		id[size - 1] = 1; // all zero is invalid
+	__u64 a = state[0], b = state[1] ^ a, word = rotate(a + state[1], 17) + a;
+	state[0] = rotate(a, 49) ^ b ^ b << 21;
+	state[1] = rotate(b, 28);
+	return word ? word : 1;
 }
 
 // sampled decides as the Go SDK does, bit for bit:
@@ -111,17 +115,24 @@ static __always_inline bool sampled(const __u8 *trace_id, const struct trace_par
 	return __builtin_bswap64(x) >> 1 < sampler.threshold;
 }
 
-// start_span fills a span's head: its IDs, its parent (NULL: none). False if it is not sampled.
-static __always_inline bool start_span(struct span_head *h, const struct trace_parent *parent)
+// start_span fills an operation's head: its IDs, its parent (NULL: none). False if it is not sampled.
+static __always_inline bool start_span(struct any_operation *o, const struct trace_parent *parent)
 {
+	struct span_head *h = &o->operation.head;
+	__u64 *random = o->operation.slot.random, word;
+
 	h->probe = probe_index;
 	if (parent) {
 		__builtin_memcpy(h->trace_id, parent->trace_id, sizeof(h->trace_id));
 		__builtin_memcpy(h->parent_id, parent->span_id, sizeof(h->parent_id));
 	} else {
-		random_id(h->trace_id, sizeof(h->trace_id));
+		word = random_word(random);
+		__builtin_memcpy(h->trace_id, &word, sizeof(word));
+		word = random_word(random);
+		__builtin_memcpy(h->trace_id + sizeof(word), &word, sizeof(word));
 	}
-	random_id(h->span_id, sizeof(h->span_id));
+	word = random_word(random);
+	__builtin_memcpy(h->span_id, &word, sizeof(word));
 	bool yes = sampled(h->trace_id, parent);
 	h->trace_flags = (yes ? FLAG_SAMPLED : 0) | (parent ? parent->flags & FLAG_RANDOM : 0);
 	return yes;

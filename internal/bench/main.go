@@ -67,6 +67,11 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
+	helpers, err := costs()
+	if err != nil {
+		return err
+	}
+	fmt.Print(costsMarkdown(helpers))
 	var results []result
 	for _, sc := range scenarios() {
 		if o.only != "" && o.only != sc.name {

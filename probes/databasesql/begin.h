@@ -4,13 +4,13 @@
 
 #include "call.h"
 
-// begin returns the goroutine's entry, cleared for a new call, or NULL if the map is full.
-static __always_inline struct sql_operation *begin(struct span_key *key)
+// begin returns the goroutine's entry, cleared for a new call, or NULL if the map is full. c is the one that it has already, or NULL.
+static __always_inline struct sql_operation *begin(struct span_key *key, struct sql_operation *c, struct goroutine *g)
 {
-	struct sql_operation *c = (struct sql_operation *)enter(key);
-
+	c = (struct sql_operation *)enter(key, (struct any_operation *)c);
 	if (!c)
 		return NULL;
+	own_number(key, &c->slot, g->number);
 	__builtin_memset(&c->event, 0, __builtin_offsetof(struct sql_event, text.data));
 	__builtin_memset(&c->work, 0, sizeof(c->work));
 	c->slot.trace_state_len = 0;
@@ -136,11 +136,12 @@ static __always_inline void note_nested(struct sql_operation *c, __u8 call)
 // begin_call starts a span. The method is the one that p's site is from the receiver's first.
 static __always_inline void begin_call(struct pt_regs *ctx, const volatile struct point *p, __u8 first)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_DATABASE, .goroutine = goroutine_id(ctx) };
-	__u64 depth = depth_of(ctx), bias = load_bias(ctx, p);
+	struct span_key key = caller_key(ctx, ROLE_DATABASE);
+	__u64 bias = load_bias(ctx, p);
 	__u8 call = first + p->site;
+	struct goroutine g;
 
-	if (!key.goroutine) {
+	if (!read_goroutine(ctx, &g)) {
 		count_loss(LOSS_READ);
 		return;
 	}
@@ -149,23 +150,23 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 		return;
 	struct sql_operation *c = find_call(&key);
 	// What is left of a call that panicked lies no less deep.
-	if (c && c->slot.state != OPERATION_IDLE && depth > c->work.depth) {
+	if (c && c->slot.state != OPERATION_IDLE && c->slot.goroutine == g.number && g.depth > c->work.depth) {
 		note_nested(c, call);
 		return;
 	}
 	struct any_operation *o = find_by_context(key.target, context_of(ctx, call), bias);
 	if (!o)
-		o = find_by_goroutine(ctx, &key);
-	c = begin(&key);
+		o = find_by_goroutine(ctx, &g);
+	c = begin(&key, c, &g);
 	if (!c)
 		return;
 	c->event.head.target = key.target;
 	c->event.head.start = bpf_ktime_get_boot_ns();
 	c->event.call = call;
-	c->work.depth = depth;
+	c->work.depth = g.depth;
 	if (o)
 		parent_of(o, &c->work.parent);
-	if (!start_span(&c->event.head, o ? &c->work.parent : NULL)) {
+	if (!start_span((struct any_operation *)c, o ? &c->work.parent : NULL)) {
 		c->slot.state = OPERATION_UNSAMPLED;
 		return;
 	}

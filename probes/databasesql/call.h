@@ -4,7 +4,6 @@
 
 #include "context.h"
 #include "point.h"
-#include "stack.h"
 #include "text.h"
 #include "values.h"
 

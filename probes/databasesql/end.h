@@ -71,10 +71,10 @@ static __always_inline bool leaves_nested(struct sql_operation *c, bool in_retry
 // end_call ends the span where the call, or retry within it, returns. Results: 0–1: error
 static __always_inline void end_call(struct pt_regs *ctx, const volatile struct point *p, bool in_retry)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_DATABASE, .goroutine = goroutine_id(ctx) };
+	struct span_key key = caller_key(ctx, ROLE_DATABASE);
 	struct sql_operation *c = find_call(&key);
 
-	if (!c || leaves_nested(c, in_retry))
+	if (!c || c->slot.state == OPERATION_IDLE || leaves_nested(c, in_retry))
 		return;
 	if (c->slot.state == OPERATION_UNSAMPLED)
 		count_loss(LOSS_UNSAMPLED);
@@ -87,5 +87,5 @@ static __always_inline void end_call(struct pt_regs *ctx, const volatile struct 
 			size = sizeof(c->event);
 		emit(&c->event, size);
 	}
-	leave(&key, &c->slot);
+	rest(&key, &c->slot);
 }

@@ -1,6 +1,9 @@
 package databasesql
 
-import "github.com/remora-agent/remora/probes"
+import (
+	"github.com/remora-agent/remora/bpf"
+	"github.com/remora-agent/remora/probes"
+)
 
 // Probe instruments database/sql: a CLIENT span per call of a method that reaches for the database, from the call until its
 // return. Waiting for a connection, making one, preparing a statement anew and attempts repeated after driver.ErrBadConn are
@@ -122,9 +125,9 @@ func settled(method string) []probes.Site {
 func constants() []probes.Constant {
 	field := func(typ, path string) probes.Field { return probes.Field{Type: "database/sql." + typ, Path: path} }
 	return []probes.Constant{
-		{Name: sqlVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
-		{Name: sqlVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}},
-		{Name: sqlVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true},
+		{Name: sqlVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}, Max: bpf.GoroutineOffsetMax},
+		{Name: sqlVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}, Max: bpf.GoroutineOffsetMax},
+		{Name: sqlVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Max: bpf.GoroutineOffsetMax, Optional: true},
 		{Name: sqlVarKnownContexts, Of: probes.Contexts{}},
 		{Name: sqlVarDbConnector, Of: field("DB", "connector")},
 		{Name: sqlVarConnDb, Of: field("Conn", "db"), Optional: true},

@@ -21,13 +21,16 @@ type sqlAnyOperation struct {
 			_             structs.HostLayout
 			State         uint32
 			Begun         uint32
+			First         uint32
+			Place         uint32
+			Random        [2]uint64
+			Goroutine     uint64
 			Context       uint64
 			ContextKey    uint64
-			Goroutine     uint64
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Place         uint32
+			Pad           uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -43,7 +46,7 @@ type sqlAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [3984]uint8
+	Rest [4024]uint8
 }
 
 type sqlContextKey struct {
@@ -113,6 +116,12 @@ type sqlSampling struct {
 	Threshold   uint64
 	Root        uint32
 	ParentBased uint32
+}
+
+type sqlSeenItab struct {
+	_    structs.HostLayout
+	Key  uint64
+	Type uint64
 }
 
 type sqlSpanKey struct {
@@ -199,6 +208,7 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	sqlMapCallers           = "callers"
 	sqlMapContexts          = "contexts"
 	sqlMapEvents            = "events"
 	sqlMapFreePlaces        = "free_places"
@@ -206,6 +216,7 @@ const (
 	sqlMapOperationCount    = "operation_count"
 	sqlMapOperations        = "operations"
 	sqlMapPlaces            = "places"
+	sqlMapSeenItabs         = "seen_itabs"
 	sqlProgConnCall         = "conn_call"
 	sqlProgConnReturn       = "conn_return"
 	sqlProgDbCall           = "db_call"
@@ -223,6 +234,7 @@ const (
 	sqlVarG_stackHi         = "g_stack_hi"
 	sqlVarHasAttachCookie   = "has_attach_cookie"
 	sqlVarIdleMax           = "idle_max"
+	sqlVarInjectEnabled     = "inject_enabled"
 	sqlVarKnownConnectors   = "known_connectors"
 	sqlVarKnownContexts     = "known_contexts"
 	sqlVarKnownErrors       = "known_errors"
@@ -298,6 +310,7 @@ type sqlProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sqlMapSpecs struct {
+	Callers        *ebpf.MapSpec `ebpf:"callers"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
@@ -305,6 +318,7 @@ type sqlMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
 }
 
 // sqlVariableSpecs contains global variables before they are loaded into the kernel.
@@ -321,6 +335,7 @@ type sqlVariableSpecs struct {
 	G_stackHi         *ebpf.VariableSpec `ebpf:"g_stack_hi"`
 	HasAttachCookie   *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	IdleMax           *ebpf.VariableSpec `ebpf:"idle_max"`
+	InjectEnabled     *ebpf.VariableSpec `ebpf:"inject_enabled"`
 	KnownConnectors   *ebpf.VariableSpec `ebpf:"known_connectors"`
 	KnownContexts     *ebpf.VariableSpec `ebpf:"known_contexts"`
 	KnownErrors       *ebpf.VariableSpec `ebpf:"known_errors"`
@@ -361,6 +376,7 @@ func (o *sqlObjects) Close() error {
 //
 // It can be passed to loadSqlObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sqlMaps struct {
+	Callers        *ebpf.Map `ebpf:"callers"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
 	FreePlaces     *ebpf.Map `ebpf:"free_places"`
@@ -368,10 +384,12 @@ type sqlMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
 }
 
 func (m *sqlMaps) Close() error {
 	return _SqlClose(
+		m.Callers,
 		m.Contexts,
 		m.Events,
 		m.FreePlaces,
@@ -379,6 +397,7 @@ func (m *sqlMaps) Close() error {
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.SeenItabs,
 	)
 }
 
@@ -396,6 +415,7 @@ type sqlVariables struct {
 	G_stackHi         *ebpf.Variable `ebpf:"g_stack_hi"`
 	HasAttachCookie   *ebpf.Variable `ebpf:"has_attach_cookie"`
 	IdleMax           *ebpf.Variable `ebpf:"idle_max"`
+	InjectEnabled     *ebpf.Variable `ebpf:"inject_enabled"`
 	KnownConnectors   *ebpf.Variable `ebpf:"known_connectors"`
 	KnownContexts     *ebpf.Variable `ebpf:"known_contexts"`
 	KnownErrors       *ebpf.Variable `ebpf:"known_errors"`

@@ -43,9 +43,9 @@ struct grpc_call {
 		__u64 bias; // what the loader added to the binary's addresses
 		__u64 metadata; // address of the value in the context, 0: none
 		__u64 stream; // a server's
+		__u64 header, conn; // a client's: addresses of its CallHdr and its ClientConn
 		struct go_string tracestate; // a client's: of the metadata that was walked last, if it has one line
-		__u64 served; // a client's: goroutine of the operation that the call is a part of, 0: of none that is known
-		__u64 served_begun; // its number
+		__u64 served; // a client's: the operation that the call is a part of, its ref_to; 0: none that is known
 		struct map_walk walk; // of the metadata
 	} work;
 	__u8 group[MAP_GROUP_MAX]; // of the metadata, to be looked at: too large for the stack
@@ -73,10 +73,25 @@ static __always_inline struct grpc_call *call_at(__u32 place)
 	return (struct grpc_call *)operation_at(place);
 }
 
+// A struct of the target of which some fields are read by one access, into an entry's group, which is not needed yet.
+#define WINDOW 192
+
+static __always_inline void read_window(struct grpc_call *c, __u64 addr, const __u32 size)
+{
+	if (bpf_probe_read_user(c->group, size, (void *)addr))
+		__builtin_memset(c->group, 0, size);
+}
+
+// window_word returns a word of the struct at addr that was read last, from the window or from behind it.
+static __always_inline __u64 window_word(struct grpc_call *c, __u64 addr, __s64 offset, const __u32 size)
+{
+	return offset >= 0 && offset <= size - sizeof(__u64) ? WORD_AT(c->group, offset) : read_u64(addr + offset);
+}
+
 // begin returns the operation's entry, cleared for a new call, or NULL if the map is full.
 static __always_inline struct grpc_call *begin(struct span_key *key, __u64 bias)
 {
-	struct grpc_call *c = (struct grpc_call *)enter(key);
+	struct grpc_call *c = (struct grpc_call *)enter(key, find_operation(key));
 
 	if (!c)
 		return NULL;
@@ -186,8 +201,8 @@ __noinline int read_parent(__u32 place)
 	return c && parse_traceparent(c->event.head.target, c->work.traceparent, text, &c->work.parent);
 }
 
-// end ends the call, whose end is the caller's (takes_end), and sends its event if it has a span.
-static __always_inline void end(struct span_key *key, struct grpc_call *c)
+// end sends the event of a call, whose end is the caller's (takes_end), if it has a span.
+static __always_inline void end(struct grpc_call *c)
 {
 	if (c->slot.state == OPERATION_UNSAMPLED)
 		count_loss(LOSS_UNSAMPLED);
@@ -199,5 +214,6 @@ static __always_inline void end(struct span_key *key, struct grpc_call *c)
 			size = sizeof(c->event);
 		emit(&c->event, size);
 	}
-	forget(key, &c->slot);
+	c->slot.state = OPERATION_IDLE;
+	c->slot.context_key = 0; // takes_end has removed it
 }

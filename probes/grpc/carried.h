@@ -12,9 +12,9 @@ volatile const struct addr_set incoming_keys; // of metadata in contexts
 // context's while the call is under way.
 static __always_inline __u64 incoming_map(__u32 target, struct grpc_call *c)
 {
-	struct any_operation *o = c->work.served ? find_served(target, c->work.served) : NULL;
+	struct any_operation *o = find_ref(c->work.served);
 
-	if (o && o->operation.slot.begun == c->work.served_begun && o->operation.slot.header)
+	if (o && o->operation.slot.header)
 		return read_u64(o->operation.slot.header);
 	struct context_value metadata = { .keys = &incoming_keys };
 	find_values(c, &metadata, &metadata, NULL);
@@ -40,8 +40,7 @@ __noinline int find_incoming(__u32 target, __u32 place)
 
 __noinline __u64 carried_state(__u32 target, __u64 owner)
 {
-	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = owner };
-	struct grpc_call *c = find_call(&key);
+	struct grpc_call *c = (struct grpc_call *)find_ref(owner);
 
 	if (!c || !c->slot.trace_state_len || !find_incoming(target, c->slot.place))
 		return 0;
@@ -50,8 +49,7 @@ __noinline __u64 carried_state(__u32 target, __u64 owner)
 
 __noinline __u64 carried_id(__u32 target, __u64 owner, __u64 writer, __u64 pos)
 {
-	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = owner };
-	struct grpc_call *c = find_call(&key);
+	struct grpc_call *c = (struct grpc_call *)find_ref(owner);
 
 	if (!c || !find_incoming(target, c->slot.place) || c->work.traceparent.len < CARRIED_LENGTH)
 		return 0;

@@ -121,7 +121,6 @@ func writeConstants() []probes.Constant {
 // steerConstants are what steering.h must know beside; without one of them nothing is steered.
 func steerConstants() []probes.Constant {
 	constants := []probes.Constant{
-		{Name: clientVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}},
 		{Name: clientVarOutStreamId, Of: probes.Field{Type: transport + ".outStream", Path: "id"}},
 		{Name: clientVarOutStreamQuota, Of: probes.Field{Type: transport + ".outStream", Path: "wq"}},
 		{Name: clientVarTransportLoopy, Of: probes.Field{Type: transport + ".http2Client", Path: "loopy"}},

@@ -6,6 +6,7 @@
 
 #define CODE_UNKNOWN 2
 #define STACK_MAX 96 // words of the stack of newClientStreamWithParams
+#define CALL_HEADER 48 // bytes of a CallHdr that are read by one access
 #define MAX_ADDED 8 // fields that AppendToOutgoingContext adds, which are looked through
 
 volatile const struct addr_set status_error_types, error_string_types;
@@ -47,14 +48,29 @@ static __always_inline bool find_carried(struct grpc_call *c)
 }
 
 // read_request keeps what the call is and whom it is for.
-static __always_inline void read_request(struct grpc_call *c, __u64 stream)
+static __always_inline void read_request(struct grpc_call *c)
 {
-	__u64 header = read_u64(stream + client_call_hdr), conn = read_u64(stream + client_conn);
+	struct go_string method, host;
 	struct text_area *t = &c->event.text;
 
-	c->event.method = append(t, read_string_header(header + call_method), METHOD_MAX);
-	c->event.authority = append(t, read_string_header(header + call_host), AUTHORITY_MAX);
-	c->event.target = append(t, read_string_header(conn + conn_target), TARGET_MAX);
+	read_window(c, c->work.header, CALL_HEADER);
+	method.ptr = window_word(c, c->work.header, call_method, CALL_HEADER);
+	method.len = window_word(c, c->work.header, call_method + 8, CALL_HEADER);
+	host.ptr = window_word(c, c->work.header, call_host, CALL_HEADER);
+	host.len = window_word(c, c->work.header, call_host + 8, CALL_HEADER);
+	c->event.method = append(t, method, METHOD_MAX);
+	c->event.authority = append(t, host, AUTHORITY_MAX);
+	c->event.target = append(t, read_string_header(c->work.conn + conn_target), TARGET_MAX);
+}
+
+// read_stream keeps what a clientStream refers to.
+static __always_inline void read_stream(struct grpc_call *c, __u64 stream)
+{
+	read_window(c, stream, WINDOW);
+	c->work.header = window_word(c, stream, client_call_hdr, WINDOW);
+	c->work.conn = window_word(c, stream, client_conn, WINDOW);
+	c->work.context.type = window_word(c, stream, client_ctx, WINDOW);
+	c->work.context.data = window_word(c, stream, client_ctx + 8, WINDOW);
 }
 
 // look_at_context finds the metadata among the values of the call's context, and the operation that this belongs to: its place and 1, or 0 if
@@ -75,31 +91,32 @@ __noinline int look_at_context(__u32 place)
 // begin_call starts the call's span. 1: cs
 static __always_inline void begin_call(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key caller = { .target = target_id(ctx), .role = ROLE_SERVER, .goroutine = goroutine_id(ctx) };
-	struct span_key key = { .target = caller.target, .role = ROLE_STREAM, .goroutine = GO_ARG1(ctx) };
-	__u64 stream = GO_ARG1(ctx), bias = load_bias(ctx, p);
-	struct grpc_call *c = begin(&key, bias);
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_STREAM, .goroutine = GO_ARG1(ctx) };
+	struct grpc_call *c = begin(&key, load_bias(ctx, p));
 
 	if (!c)
 		return;
-	c->work.context = read_iface(stream + client_ctx);
+	read_stream(c, GO_ARG1(ctx));
 	__u32 found = look_at_context(c->slot.place);
-	struct any_operation *o = found ? operation_at(found - 1) : find_by_goroutine(ctx, &caller);
+	struct any_operation *o = found ? operation_at(found - 1) : NULL;
+	struct goroutine g;
+
+	if (!found && read_goroutine(ctx, &g))
+		o = find_by_goroutine(ctx, &g);
 	if (o) {
 		c->event.trace_state = copy_trace_state(&c->event.text, o);
 		c->slot.trace_state = __builtin_offsetof(struct grpc_call, event.text.data);
 		c->slot.trace_state_len = c->event.trace_state.len;
-		c->work.served = o->operation.slot.goroutine;
-		c->work.served_begun = o->operation.slot.begun;
+		c->work.served = ref_to(&o->operation.slot);
 	}
-	read_request(c, stream);
+	read_request(c);
 	know_context(&key, c);
 	bool child = find_carried(c);
 	if (o && (!child || handed_on(&c->work.parent, o))) {
 		parent_of(o, &c->work.parent);
 		child = true;
 	}
-	bool yes = start_span(&c->event.head, child ? &c->work.parent : NULL);
+	bool yes = start_span((struct any_operation *)c, child ? &c->work.parent : NULL);
 	c->slot.state = yes ? OPERATION_SAMPLED : OPERATION_UNSAMPLED;
 }
 
@@ -146,7 +163,8 @@ static __always_inline void end_call(struct pt_regs *ctx, const volatile struct 
 		if (transport.data)
 			read_addr(c, read_iface(transport.data + transport_remote_addr));
 	}
-	end(&key, c);
+	end(c);
+	forget(&key, &c->slot);
 }
 
 // fail_call ends a call whose stream could not be created: newClientStreamWithParams has the error, and nobody will call finish. Its
@@ -167,7 +185,8 @@ static __always_inline void fail_call(struct pt_regs *ctx, const volatile struct
 			return;
 		if (c->slot.state == OPERATION_SAMPLED)
 			read_error(c, err);
-		end(&key, c);
+		end(c);
+		forget(&key, &c->slot);
 		return;
 	}
 }

@@ -1,6 +1,9 @@
 package grpc
 
-import "github.com/remora-agent/remora/probes"
+import (
+	"github.com/remora-agent/remora/bpf"
+	"github.com/remora-agent/remora/probes"
+)
 
 const (
 	library   = "google.golang.org/grpc"
@@ -18,8 +21,9 @@ func callConstants() []probes.Constant {
 		return probes.Field{Type: "google.golang.org/genproto/googleapis/rpc/status.Status", Path: path}
 	}
 	return []probes.Constant{
-		{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
-		{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Optional: true}, // Go 1.21+
+		{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}, Max: bpf.GoroutineOffsetMax},
+		{Name: serverVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}, Max: bpf.GoroutineOffsetMax},
+		{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Max: bpf.GoroutineOffsetMax, Optional: true}, // Go 1.21+
 		{Name: serverVarKnownContexts, Of: probes.Contexts{}},
 		{Name: serverVarMetadataLayout, Of: probes.MapOf(metadata + ".MD")},
 		{Name: serverVarValueContextTypes, Of: probes.Types{"*context.valueCtx"}},

@@ -15,7 +15,7 @@ SEC("uprobe/handle_stream")
 int handle_stream(struct pt_regs *ctx)
 {
 	const volatile struct point *p = find_point(ctx, &handle_stream_points);
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_SERVER, .goroutine = goroutine_id(ctx) };
+	struct span_key key = server_key(ctx);
 
 	if (p && key.goroutine)
 		begin_stream(&key, GO_ARG1(ctx), GO_ARG2(ctx), GO_ARG4(ctx), load_bias(ctx, p));

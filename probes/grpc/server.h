@@ -47,7 +47,7 @@ static __always_inline void begin_stream(struct span_key *key, __u64 server, __u
 	if (!c)
 		return;
 	if (server_workers != ABSENT && (__u32)read_u64(server + server_workers))
-		c->slot.begun++; // the goroutine serves many: see find_by_goroutine
+		c->slot.first = 0; // the goroutine serves many: see find_by_goroutine
 	c->work.stream = stream;
 	c->event.method = append(&c->event.text, read_string_header(base + stream_method), METHOD_MAX);
 	c->work.context = context;
@@ -62,7 +62,7 @@ static __always_inline void begin_stream(struct span_key *key, __u64 server, __u
 		parent_of(http, &c->work.parent);
 		parent = true;
 	}
-	bool yes = start_span(&c->event.head, parent ? &c->work.parent : NULL);
+	bool yes = start_span((struct any_operation *)c, parent ? &c->work.parent : NULL);
 	c->slot.state = yes ? OPERATION_SAMPLED : OPERATION_UNSAMPLED;
 }
 
@@ -89,19 +89,20 @@ static __always_inline struct grpc_call *served(struct span_key *key, __u64 stre
 // end_stream: 1: the transport, 2: the stream, 3: the status
 static __always_inline void end_stream(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_SERVER, .goroutine = goroutine_id(ctx) };
+	struct span_key key = server_key(ctx);
 	struct grpc_call *c = served(&key, GO_ARG2(ctx), load_bias(ctx, p));
 
 	if (!c || !takes_end(&key, &c->slot))
 		return;
 	read_status(c, GO_ARG3(ctx));
-	end(&key, c);
+	end(c);
+	forget(&key, &c->slot);
 }
 
 // lose_stream ends the call if the error at hand is that the connection was lost: no status is written then. 1–2: err
 static __always_inline void lose_stream(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_SERVER, .goroutine = goroutine_id(ctx) };
+	struct span_key key = server_key(ctx);
 	struct grpc_call *c = find_call(&key);
 
 	if (!c || c->event.head.probe != probe_index || !in_set(&connection_error_types, dynamic_type(key.target, GO_ARG1(ctx), load_bias(ctx, p))))
@@ -109,5 +110,6 @@ static __always_inline void lose_stream(struct pt_regs *ctx, const volatile stru
 	if (!takes_end(&key, &c->slot))
 		return;
 	c->event.code = CODE_UNAVAILABLE;
-	end(&key, c);
+	end(c);
+	forget(&key, &c->slot);
 }

@@ -27,13 +27,16 @@ type serverAnyOperation struct {
 			_             structs.HostLayout
 			State         uint32
 			Begun         uint32
+			First         uint32
+			Place         uint32
+			Random        [2]uint64
+			Goroutine     uint64
 			Context       uint64
 			ContextKey    uint64
-			Goroutine     uint64
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Place         uint32
+			Pad           uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -49,7 +52,7 @@ type serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [3984]uint8
+	Rest [4024]uint8
 }
 
 type serverContextKey struct {
@@ -138,9 +141,9 @@ type serverHeaderKey struct {
 }
 
 type serverHeaderOwner struct {
-	_         structs.HostLayout
-	Goroutine uint64
-	Users     uint64
+	_     structs.HostLayout
+	Call  uint64
+	Users uint64
 }
 
 type serverPoints struct {
@@ -173,6 +176,12 @@ type serverSampling struct {
 	ParentBased uint32
 }
 
+type serverSeenItab struct {
+	_    structs.HostLayout
+	Key  uint64
+	Type uint64
+}
+
 type serverSpanKey struct {
 	_         structs.HostLayout
 	Target    uint32
@@ -190,6 +199,7 @@ type serverSpanText struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	serverMapCallers                  = "callers"
 	serverMapCallsByHeader            = "calls_by_header"
 	serverMapContexts                 = "contexts"
 	serverMapEvents                   = "events"
@@ -198,6 +208,7 @@ const (
 	serverMapOperationCount           = "operation_count"
 	serverMapOperations               = "operations"
 	serverMapPlaces                   = "places"
+	serverMapSeenItabs                = "seen_itabs"
 	serverProgConnectionLost          = "connection_lost"
 	serverProgHandleStream            = "handle_stream"
 	serverProgHandlerWriteStatus      = "handler_write_status"
@@ -206,6 +217,7 @@ const (
 	serverVarConnectionLostPoints     = "connection_lost_points"
 	serverVarFailWrite                = "fail_write"
 	serverVarG_parentGoid             = "g_parent_goid"
+	serverVarG_stackHi                = "g_stack_hi"
 	serverVarHandleStreamPoints       = "handle_stream_points"
 	serverVarHandlerWriteStatusPoints = "handler_write_status_points"
 	serverVarHasAttachCookie          = "has_attach_cookie"
@@ -296,6 +308,7 @@ type serverProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type serverMapSpecs struct {
+	Callers        *ebpf.MapSpec `ebpf:"callers"`
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
@@ -304,6 +317,7 @@ type serverMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
 }
 
 // serverVariableSpecs contains global variables before they are loaded into the kernel.
@@ -314,6 +328,7 @@ type serverVariableSpecs struct {
 	ConnectionLostPoints     *ebpf.VariableSpec `ebpf:"connection_lost_points"`
 	FailWrite                *ebpf.VariableSpec `ebpf:"fail_write"`
 	G_parentGoid             *ebpf.VariableSpec `ebpf:"g_parent_goid"`
+	G_stackHi                *ebpf.VariableSpec `ebpf:"g_stack_hi"`
 	HandleStreamPoints       *ebpf.VariableSpec `ebpf:"handle_stream_points"`
 	HandlerWriteStatusPoints *ebpf.VariableSpec `ebpf:"handler_write_status_points"`
 	HasAttachCookie          *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
@@ -372,6 +387,7 @@ func (o *serverObjects) Close() error {
 //
 // It can be passed to loadServerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type serverMaps struct {
+	Callers        *ebpf.Map `ebpf:"callers"`
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
@@ -380,10 +396,12 @@ type serverMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
 }
 
 func (m *serverMaps) Close() error {
 	return _ServerClose(
+		m.Callers,
 		m.CallsByHeader,
 		m.Contexts,
 		m.Events,
@@ -392,6 +410,7 @@ func (m *serverMaps) Close() error {
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.SeenItabs,
 	)
 }
 
@@ -403,6 +422,7 @@ type serverVariables struct {
 	ConnectionLostPoints     *ebpf.Variable `ebpf:"connection_lost_points"`
 	FailWrite                *ebpf.Variable `ebpf:"fail_write"`
 	G_parentGoid             *ebpf.Variable `ebpf:"g_parent_goid"`
+	G_stackHi                *ebpf.Variable `ebpf:"g_stack_hi"`
 	HandleStreamPoints       *ebpf.Variable `ebpf:"handle_stream_points"`
 	HandlerWriteStatusPoints *ebpf.Variable `ebpf:"handler_write_status_points"`
 	HasAttachCookie          *ebpf.Variable `ebpf:"has_attach_cookie"`

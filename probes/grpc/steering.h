@@ -30,7 +30,7 @@ __noinline int note_request(__u32 target, __u64 goroutine, __u64 addr, __u64 bia
 	struct grpc_call *c = call_of(target, &r, bias);
 	if (!c)
 		return 1;
-	struct steer_note note = { .owner = c->work.id, .header = c->slot.context };
+	struct steer_note note = { .owner = ref_to(&c->slot), .header = c->slot.context };
 	note.writer[0] = read_u64(read_u64(r.transport + transport_loopy) + loopy_buffer);
 	struct go_slice encoded = unread(note.writer[0]);
 	if (!encoded.ptr || !encoded.len || encoded.len > encoded.cap || has_parent(encoded))
@@ -58,10 +58,9 @@ static __always_inline struct steer_note *find_request(struct span_key *key, __u
 }
 
 // owner_of returns the call that the header belongs to, NULL if that is over.
-static __always_inline struct grpc_call *owner_of(struct steering *s, __u32 target)
+static __always_inline struct grpc_call *owner_of(struct steering *s)
 {
-	struct span_key owner = { .target = target, .role = ROLE_STREAM, .goroutine = s->note.owner };
-	struct grpc_call *c = find_call(&owner);
+	struct grpc_call *c = (struct grpc_call *)find_ref(s->note.owner);
 
 	return c && c->slot.context == s->note.header ? c : NULL;
 }
@@ -72,7 +71,7 @@ __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias, int sta
 {
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct steering *s = find_steering(&key);
-	struct grpc_call *c = s ? owner_of(s, target) : NULL;
+	struct grpc_call *c = s ? owner_of(s) : NULL;
 
 	if (!c)
 		return 0;

@@ -55,7 +55,6 @@ __noinline int inject_request(__u32 target, __u64 addr, __u64 bias)
 	struct grpc_call *c = call_of(target, &r, bias);
 	if (!c)
 		return 1;
-	struct span_key key = { .target = target, .role = ROLE_STREAM, .goroutine = c->work.id };
 	__u64 framer = read_u64(r.transport + transport_framer), size = fields_size(&c->slot);
 	__u64 frame = read_u64(read_u64(framer + framer_http2) + http2_wbuf + sizeof(__u64));
 	if (!open_writer(&b, read_u64(framer + framer_writer), size))
@@ -65,7 +64,7 @@ __noinline int inject_request(__u32 target, __u64 addr, __u64 bias)
 	else if (!is_frame_of(&b, frame, read_u64(r.header + header_stream_id)))
 		count_loss(LOSS_INJECT_PREEMPTED); // it is the memory of another request now
 	else
-		add_fields(&key, &b, frame, size);
+		add_fields(&c->slot, &b, frame, size);
 	return 1;
 }
 

@@ -7,10 +7,9 @@
 #include "incoming.h"
 
 // owner_of returns the call that the header belongs to, NULL if that is over.
-static __always_inline struct http_call *owner_of(struct steering *s, __u32 target)
+static __always_inline struct http_call *owner_of(struct steering *s)
 {
-	struct span_key owner = { .target = target, .role = ROLE_CLIENT, .goroutine = s->note.owner };
-	struct http_call *c = find_call(&owner);
+	struct http_call *c = (struct http_call *)find_ref(s->note.owner);
 
 	return c && c->work.header == s->note.header ? c : NULL;
 }
@@ -18,12 +17,12 @@ static __always_inline struct http_call *owner_of(struct steering *s, __u32 targ
 // find_incoming looks for the header of the request that the call is a part of. Only while that is served: what is found was then
 // reachable for the garbage collector at this moment, and stays so until the goroutine's next safe point, where the collector
 // finds it among the arguments of the call that is made.
-static __always_inline bool find_incoming(__u32 target, struct http_call *c)
+static __always_inline bool find_incoming(struct http_call *c)
 {
-	struct any_operation *o = find_served(target, c->work.served);
+	struct any_operation *o = find_ref(c->work.served);
 	struct go_string none = {};
 
-	if (!o || !c->work.served || o->operation.slot.begun != c->work.served_begun || !o->operation.slot.header)
+	if (!o || !o->operation.slot.header)
 		return false;
 	c->work.traceparent = none;
 	c->work.tracestate = none;
@@ -36,22 +35,20 @@ static __always_inline bool find_incoming(__u32 target, struct http_call *c)
 	return false;
 }
 
-__noinline __u64 carried_state(__u32 target, __u64 goroutine)
+__noinline __u64 carried_state(__u32 target, __u64 owner)
 {
-	struct span_key owner = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&owner);
+	struct http_call *c = (struct http_call *)find_ref(owner);
 
-	if (!c || !c->slot.trace_state_len || !find_incoming(target, c))
+	if (!c || !c->slot.trace_state_len || !find_incoming(c))
 		return 0;
 	return is_state(c->work.tracestate, c->event.text.data, c->slot.trace_state_len) ? c->work.tracestate.ptr : 0;
 }
 
-__noinline __u64 carried_id(__u32 target, __u64 goroutine, __u64 writer, __u64 pos)
+__noinline __u64 carried_id(__u32 target, __u64 owner, __u64 writer, __u64 pos)
 {
-	struct span_key owner = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&owner);
+	struct http_call *c = (struct http_call *)find_ref(owner);
 
-	if (!c || !find_incoming(target, c) || c->work.traceparent.len < CARRIED_LENGTH)
+	if (!c || !find_incoming(c) || c->work.traceparent.len < CARRIED_LENGTH)
 		return 0;
 	__u64 ptr = c->work.traceparent.ptr;
 	return holds(target, writer, ptr, CARRIED_LENGTH | pos << 16) ? ptr : 0;

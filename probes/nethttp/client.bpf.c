@@ -49,19 +49,18 @@ int write_header(struct pt_regs *ctx)
 	struct header_owner *owner = bpf_map_lookup_elem(&calls_by_header, &k);
 	if (!owner)
 		return 0;
-	struct span_key key = { .target = k.target, .role = ROLE_CLIENT, .goroutine = owner->goroutine };
-	if (!key.goroutine) {
+	if (!owner->call) {
 		count_loss(LOSS_INJECT_SHARED);
 		return 0;
 	}
-	struct http_call *c = find_call(&key);
+	struct http_call *c = (struct http_call *)find_ref(owner->call);
 	if (!c || c->work.header != k.header)
 		return 0;
 	if (!in_set(&bufio_writer_itabs, GO_ARG2(ctx) - load_bias(ctx, p))) {
 		count_loss(LOSS_INJECT_WRITER);
 		return 0;
 	}
-	write_to_bufio(&key, c, GO_ARG3(ctx));
+	write_to_bufio(c, GO_ARG3(ctx));
 	return 0;
 }
 

@@ -69,9 +69,9 @@ func callConstants(alternatives ...http2Names) []probes.Constant {
 	url := func(path string) probes.Field { return probes.Field{Type: "net/url.URL", Path: path} }
 	writer := func(path string) probes.Field { return probes.Field{Type: "bufio.Writer", Path: path} }
 	return []probes.Constant{
-		{Name: clientVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
-		{Name: clientVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}},
-		{Name: clientVarG_parentGoid, Of: parentGoid(), Optional: true},
+		{Name: clientVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}, Max: bpf.GoroutineOffsetMax},
+		{Name: clientVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}, Max: bpf.GoroutineOffsetMax},
+		{Name: clientVarG_parentGoid, Of: parentGoid(), Max: bpf.GoroutineOffsetMax, Optional: true},
 		{Name: clientVarKnownContexts, Of: probes.Contexts{}},
 		{Name: clientVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
 		{Name: clientVarRequestSize, Of: probes.Size("net/http.Request"), Max: int64(clientHttpClientLimitsCLIENT_REQUEST_SIZE)},

@@ -5,12 +5,12 @@
 #include "context.h"
 #include "inject.h"
 #include "request.h"
-#include "stack.h"
 
 #define SCHEME_MAX 16
 #define PATH_MAX 1024
 #define QUERY_MAX 1024
 #define FRAGMENT_MAX 128
+#define URL_MAX 1024 // of a URL that is copied in one piece
 #define URL_BUFFER 144 // bytes of a URL that hold the fields below
 #define ANSWER_BUFFER 56 // bytes of a Response, likewise
 #define MAX_RESENDS 16
@@ -35,8 +35,10 @@ struct http_call {
 		__u64 header; // under which the call is in calls_by_header; 0: nothing is to be written into its request
 		__u64 depth; // of the stack where it was called, bytes
 		__u64 writer; // goroutine that has written trace context into its HTTP/2 stream
-		__u64 served; // goroutine of the request that the call is a part of, 0: of none that is known
-		__u64 served_begun; // its number
+		__u64 served; // the operation that the call is a part of, its ref_to; 0: none that is known
+		struct go_iface context; // the request's
+		__u64 url;
+		struct go_string method;
 		struct go_string traceparent, tracestate; // of the header that was walked last: first of what the request carries already
 		struct trace_parent parent;
 		struct map_walk walk; // of its header

@@ -27,13 +27,16 @@ type clientAnyOperation struct {
 			_             structs.HostLayout
 			State         uint32
 			Begun         uint32
+			First         uint32
+			Place         uint32
+			Random        [2]uint64
+			Goroutine     uint64
 			Context       uint64
 			ContextKey    uint64
-			Goroutine     uint64
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Place         uint32
+			Pad           uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -49,7 +52,7 @@ type clientAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [3984]uint8
+	Rest [4024]uint8
 }
 
 type clientContextKey struct {
@@ -96,9 +99,9 @@ type clientHeaderKey struct {
 }
 
 type clientHeaderOwner struct {
-	_         structs.HostLayout
-	Goroutine uint64
-	Users     uint64
+	_     structs.HostLayout
+	Call  uint64
+	Users uint64
 }
 
 type clientHttpClientEvent struct {
@@ -183,6 +186,12 @@ type clientSampling struct {
 	ParentBased uint32
 }
 
+type clientSeenItab struct {
+	_    structs.HostLayout
+	Key  uint64
+	Type uint64
+}
+
 type clientSpanKey struct {
 	_         structs.HostLayout
 	Target    uint32
@@ -250,6 +259,7 @@ type clientSteering struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	clientMapAgentEnded              = "agent_ended"
+	clientMapCallers                 = "callers"
 	clientMapCallsByHeader           = "calls_by_header"
 	clientMapContexts                = "contexts"
 	clientMapDraining                = "draining"
@@ -259,10 +269,11 @@ const (
 	clientMapOperationCount          = "operation_count"
 	clientMapOperations              = "operations"
 	clientMapPlaces                  = "places"
+	clientMapSeenItabs               = "seen_itabs"
 	clientMapSteerNotes              = "steer_notes"
 	clientMapSteeringZero            = "steering_zero"
 	clientMapSteerings               = "steerings"
-	clientMapStreamCallers           = "stream_callers"
+	clientMapStreamCalls             = "stream_calls"
 	clientProgRoundTrip              = "round_trip"
 	clientProgRoundTripReturn        = "round_trip_return"
 	clientProgSteerEnd               = "steer_end"
@@ -396,6 +407,7 @@ type clientProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type clientMapSpecs struct {
 	AgentEnded     *ebpf.MapSpec `ebpf:"agent_ended"`
+	Callers        *ebpf.MapSpec `ebpf:"callers"`
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
@@ -405,10 +417,11 @@ type clientMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
-	StreamCallers  *ebpf.MapSpec `ebpf:"stream_callers"`
+	StreamCalls    *ebpf.MapSpec `ebpf:"stream_calls"`
 }
 
 // clientVariableSpecs contains global variables before they are loaded into the kernel.
@@ -500,6 +513,7 @@ func (o *clientObjects) Close() error {
 // It can be passed to loadClientObjects or ebpf.CollectionSpec.LoadAndAssign.
 type clientMaps struct {
 	AgentEnded     *ebpf.Map `ebpf:"agent_ended"`
+	Callers        *ebpf.Map `ebpf:"callers"`
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
@@ -509,15 +523,17 @@ type clientMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
-	StreamCallers  *ebpf.Map `ebpf:"stream_callers"`
+	StreamCalls    *ebpf.Map `ebpf:"stream_calls"`
 }
 
 func (m *clientMaps) Close() error {
 	return _ClientClose(
 		m.AgentEnded,
+		m.Callers,
 		m.CallsByHeader,
 		m.Contexts,
 		m.Draining,
@@ -527,10 +543,11 @@ func (m *clientMaps) Close() error {
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.SeenItabs,
 		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,
-		m.StreamCallers,
+		m.StreamCalls,
 	)
 }
 

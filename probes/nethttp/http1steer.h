@@ -23,7 +23,7 @@ static __always_inline void note_header(struct pt_regs *ctx, const volatile stru
 
 	if (!owner || !key.goroutine)
 		return;
-	if (!owner->goroutine) {
+	if (!owner->call) {
 		count_loss(LOSS_INJECT_SHARED);
 		return;
 	}
@@ -32,7 +32,7 @@ static __always_inline void note_header(struct pt_regs *ctx, const volatile stru
 		return;
 	}
 	struct steer_note note = {
-		.depth = depth_of(ctx), .owner = owner->goroutine, .header = k.header, .writer = { GO_ARG2(ctx), GO_ARG3(ctx) },
+		.depth = depth_of(ctx), .owner = owner->call, .header = k.header, .writer = { GO_ARG2(ctx), GO_ARG3(ctx) },
 	};
 	bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
 }
@@ -44,7 +44,7 @@ __noinline int compose_lines(__u32 target, __u64 goroutine, __u64 bias)
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct steering *s = find_steering(&key);
 	const __u8 name[LINE_NAME + 1] = "Traceparent: ", state[STATE_TEXT + 1] = "Tracestate: \r\n";
-	struct http_call *c = s ? owner_of(s, target) : NULL;
+	struct http_call *c = s ? owner_of(s) : NULL;
 
 	if (!c)
 		return 0;

@@ -9,10 +9,9 @@
 
 // write_lines writes the header lines to addr, where nothing counts yet. Returns their length, 0 if that failed. Global, for a
 // stack of its own.
-__noinline int write_lines(__u32 target, __u64 goroutine, __u64 addr)
+__noinline int write_lines(__u32 place, __u64 addr)
 {
-	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
-	struct http_call *c = find_call(&key);
+	struct http_call *c = call_at(place);
 	__u8 line[TRACEPARENT_LINE] = "Traceparent: ", back[TRACEPARENT_LINE];
 	__u64 n = TRACEPARENT_LINE;
 
@@ -42,7 +41,7 @@ __noinline int write_lines(__u32 target, __u64 goroutine, __u64 addr)
 }
 
 // write_to_bufio appends the header lines to a bufio.Writer of the target, or leaves it as it is.
-static __always_inline void write_to_bufio(struct span_key *key, struct http_call *c, __u64 writer)
+static __always_inline void write_to_bufio(struct http_call *c, __u64 writer)
 {
 	__u64 size = TRACEPARENT_LINE;
 	struct bufio b;
@@ -51,6 +50,6 @@ static __always_inline void write_to_bufio(struct span_key *key, struct http_cal
 		size += TRACE_STATE_NAME + c->slot.trace_state_len + 2;
 	if (!open_bufio(&b, writer, size))
 		return;
-	if (write_lines(key->target, key->goroutine, b.buf.ptr + b.n) != size || !advance(WRITE_COUNT, writer, b.n + size))
+	if (write_lines(c->slot.place, b.buf.ptr + b.n) != size || !advance(WRITE_COUNT, writer, b.n + size))
 		count_loss(LOSS_INJECT_FAULT);
 }

@@ -27,13 +27,16 @@ type http2clientAnyOperation struct {
 			_             structs.HostLayout
 			State         uint32
 			Begun         uint32
+			First         uint32
+			Place         uint32
+			Random        [2]uint64
+			Goroutine     uint64
 			Context       uint64
 			ContextKey    uint64
-			Goroutine     uint64
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Place         uint32
+			Pad           uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -49,7 +52,7 @@ type http2clientAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [3984]uint8
+	Rest [4024]uint8
 }
 
 type http2clientContextKey struct {
@@ -96,9 +99,9 @@ type http2clientHeaderKey struct {
 }
 
 type http2clientHeaderOwner struct {
-	_         structs.HostLayout
-	Goroutine uint64
-	Users     uint64
+	_     structs.HostLayout
+	Call  uint64
+	Users uint64
 }
 
 type http2clientPoints struct {
@@ -129,6 +132,12 @@ type http2clientSampling struct {
 	Threshold   uint64
 	Root        uint32
 	ParentBased uint32
+}
+
+type http2clientSeenItab struct {
+	_    structs.HostLayout
+	Key  uint64
+	Type uint64
 }
 
 type http2clientSpanKey struct {
@@ -192,6 +201,7 @@ type http2clientSteering struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	http2clientMapAgentEnded                   = "agent_ended"
+	http2clientMapCallers                      = "callers"
 	http2clientMapCallsByHeader                = "calls_by_header"
 	http2clientMapContexts                     = "contexts"
 	http2clientMapDraining                     = "draining"
@@ -201,10 +211,11 @@ const (
 	http2clientMapOperationCount               = "operation_count"
 	http2clientMapOperations                   = "operations"
 	http2clientMapPlaces                       = "places"
+	http2clientMapSeenItabs                    = "seen_itabs"
 	http2clientMapSteerNotes                   = "steer_notes"
 	http2clientMapSteeringZero                 = "steering_zero"
 	http2clientMapSteerings                    = "steerings"
-	http2clientMapStreamCallers                = "stream_callers"
+	http2clientMapStreamCalls                  = "stream_calls"
 	http2clientProgHttp2RoundTrip              = "http2_round_trip"
 	http2clientProgHttp2RoundTripReturn        = "http2_round_trip_return"
 	http2clientProgHttp2SteerFields            = "http2_steer_fields"
@@ -324,6 +335,7 @@ type http2clientProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type http2clientMapSpecs struct {
 	AgentEnded     *ebpf.MapSpec `ebpf:"agent_ended"`
+	Callers        *ebpf.MapSpec `ebpf:"callers"`
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
@@ -333,10 +345,11 @@ type http2clientMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
-	StreamCallers  *ebpf.MapSpec `ebpf:"stream_callers"`
+	StreamCalls    *ebpf.MapSpec `ebpf:"stream_calls"`
 }
 
 // http2clientVariableSpecs contains global variables before they are loaded into the kernel.
@@ -422,6 +435,7 @@ func (o *http2clientObjects) Close() error {
 // It can be passed to loadHttp2clientObjects or ebpf.CollectionSpec.LoadAndAssign.
 type http2clientMaps struct {
 	AgentEnded     *ebpf.Map `ebpf:"agent_ended"`
+	Callers        *ebpf.Map `ebpf:"callers"`
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
@@ -431,15 +445,17 @@ type http2clientMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
-	StreamCallers  *ebpf.Map `ebpf:"stream_callers"`
+	StreamCalls    *ebpf.Map `ebpf:"stream_calls"`
 }
 
 func (m *http2clientMaps) Close() error {
 	return _Http2clientClose(
 		m.AgentEnded,
+		m.Callers,
 		m.CallsByHeader,
 		m.Contexts,
 		m.Draining,
@@ -449,10 +465,11 @@ func (m *http2clientMaps) Close() error {
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.SeenItabs,
 		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,
-		m.StreamCallers,
+		m.StreamCalls,
 	)
 }
 

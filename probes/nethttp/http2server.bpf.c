@@ -13,7 +13,7 @@ volatile const struct points http2_run_handler_points, http2_handler_done_points
 SEC("uprobe/http2_run_handler")
 int http2_run_handler(struct pt_regs *ctx)
 {
-	struct span_key key = { .target = target_id(ctx), .goroutine = goroutine_id(ctx) };
+	struct span_key key = server_key(ctx);
 
 	if (find_point(ctx, &http2_run_handler_points))
 		begin_request(&key, GO_ARG3(ctx), GO_ARG2(ctx), false);

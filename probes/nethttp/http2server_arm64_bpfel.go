@@ -27,13 +27,16 @@ type http2serverAnyOperation struct {
 			_             structs.HostLayout
 			State         uint32
 			Begun         uint32
+			First         uint32
+			Place         uint32
+			Random        [2]uint64
+			Goroutine     uint64
 			Context       uint64
 			ContextKey    uint64
-			Goroutine     uint64
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Place         uint32
+			Pad           uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -49,7 +52,7 @@ type http2serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [3984]uint8
+	Rest [4024]uint8
 }
 
 type http2serverContextKey struct {
@@ -120,6 +123,7 @@ type http2serverSpanKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	http2serverMapCallers                = "callers"
 	http2serverMapContexts               = "contexts"
 	http2serverMapEvents                 = "events"
 	http2serverMapFreePlaces             = "free_places"
@@ -142,6 +146,7 @@ const (
 	http2serverVarHttp2HandlerDonePoints = "http2_handler_done_points"
 	http2serverVarHttp2RunHandlerPoints  = "http2_run_handler_points"
 	http2serverVarIdleMax                = "idle_max"
+	http2serverVarInjectEnabled          = "inject_enabled"
 	http2serverVarMayWriteRegisters      = "may_write_registers"
 	http2serverVarPanicArg               = "panic_arg"
 	http2serverVarPanicGoexit            = "panic_goexit"
@@ -225,6 +230,7 @@ type http2serverProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type http2serverMapSpecs struct {
+	Callers        *ebpf.MapSpec `ebpf:"callers"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
@@ -251,6 +257,7 @@ type http2serverVariableSpecs struct {
 	Http2HandlerDonePoints *ebpf.VariableSpec `ebpf:"http2_handler_done_points"`
 	Http2RunHandlerPoints  *ebpf.VariableSpec `ebpf:"http2_run_handler_points"`
 	IdleMax                *ebpf.VariableSpec `ebpf:"idle_max"`
+	InjectEnabled          *ebpf.VariableSpec `ebpf:"inject_enabled"`
 	MayWriteRegisters      *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	PanicArg               *ebpf.VariableSpec `ebpf:"panic_arg"`
 	PanicGoexit            *ebpf.VariableSpec `ebpf:"panic_goexit"`
@@ -304,6 +311,7 @@ func (o *http2serverObjects) Close() error {
 //
 // It can be passed to loadHttp2serverObjects or ebpf.CollectionSpec.LoadAndAssign.
 type http2serverMaps struct {
+	Callers        *ebpf.Map `ebpf:"callers"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
 	FreePlaces     *ebpf.Map `ebpf:"free_places"`
@@ -315,6 +323,7 @@ type http2serverMaps struct {
 
 func (m *http2serverMaps) Close() error {
 	return _Http2serverClose(
+		m.Callers,
 		m.Contexts,
 		m.Events,
 		m.FreePlaces,
@@ -342,6 +351,7 @@ type http2serverVariables struct {
 	Http2HandlerDonePoints *ebpf.Variable `ebpf:"http2_handler_done_points"`
 	Http2RunHandlerPoints  *ebpf.Variable `ebpf:"http2_run_handler_points"`
 	IdleMax                *ebpf.Variable `ebpf:"idle_max"`
+	InjectEnabled          *ebpf.Variable `ebpf:"inject_enabled"`
 	MayWriteRegisters      *ebpf.Variable `ebpf:"may_write_registers"`
 	PanicArg               *ebpf.Variable `ebpf:"panic_arg"`
 	PanicGoexit            *ebpf.Variable `ebpf:"panic_goexit"`

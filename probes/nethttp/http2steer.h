@@ -14,8 +14,7 @@ volatile const __s64 stream_conn, conn_hbuf;
 static __always_inline void note_stream(struct pt_regs *ctx)
 {
 	struct span_key stream = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
-	struct span_key key = { .target = stream.target, .role = ROLE_CLIENT, .goroutine = stream_caller(ctx, &stream) };
-	struct http_call *c = key.goroutine ? find_call(&key) : NULL;
+	struct http_call *c = call_of_stream(ctx, &stream);
 
 	if (!c || !c->work.header || stream_conn == ABSENT || conn_hbuf == ABSENT)
 		return;
@@ -24,7 +23,7 @@ static __always_inline void note_stream(struct pt_regs *ctx)
 		count_loss(LOSS_INJECT_NO_ROOM);
 		return;
 	}
-	struct steer_note note = { .owner = key.goroutine, .header = c->work.header, .writer = { conn + conn_hbuf } };
+	struct steer_note note = { .owner = ref_to(&c->slot), .header = c->work.header, .writer = { conn + conn_hbuf } };
 	bpf_map_update_elem(&steer_notes, &stream, &note, BPF_ANY);
 }
 
@@ -33,7 +32,7 @@ __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
 {
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct steering *s = find_steering(&key);
-	struct http_call *c = s ? owner_of(s, target) : NULL;
+	struct http_call *c = s ? owner_of(s) : NULL;
 
 	if (!c)
 		return 0;

@@ -11,13 +11,13 @@
 volatile const struct addr_set conn_writer_itabs;
 volatile const __s64 bufio_wr, conn_writer_err, conn_werr, conn_framer, conn_peer_max_header_list, framer_wbuf;
 
-// The goroutine of a stream and that of its caller, for programs whose goroutines do not know their creator (before Go 1.21).
+// The goroutine of a stream by its number, and the call that it is of, for programs whose goroutines do not know their creator (before Go 1.21).
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 10000);
 	__type(key, struct span_key);
 	__type(value, __u64);
-} stream_callers SEC(".maps");
+} stream_calls SEC(".maps");
 
 // begin_stream notes whose stream this goroutine is. 2: req
 static __always_inline void begin_stream(struct pt_regs *ctx)
@@ -28,18 +28,19 @@ static __always_inline void begin_stream(struct pt_regs *ctx)
 
 	if (!owner)
 		return;
-	if (!owner->goroutine)
+	if (!owner->call)
 		count_loss(LOSS_INJECT_SHARED);
 	else
-		bpf_map_update_elem(&stream_callers, &key, &owner->goroutine, BPF_ANY);
+		bpf_map_update_elem(&stream_calls, &key, &owner->call, BPF_ANY);
 }
 
-static __always_inline __u64 stream_caller(struct pt_regs *ctx, struct span_key *stream)
+// call_of_stream returns the call that the goroutine of a stream is of, NULL if none is known.
+static __always_inline struct http_call *call_of_stream(struct pt_regs *ctx, struct span_key *stream)
 {
 	if (g_parent_goid != ABSENT)
-		return read_u64(GO_G(ctx) + g_parent_goid);
-	__u64 *caller = bpf_map_lookup_elem(&stream_callers, stream);
-	return caller ? *caller : 0;
+		return (struct http_call *)find_caller(stream->target, read_u64(GO_G(ctx) + g_parent_goid));
+	__u64 *call = bpf_map_lookup_elem(&stream_calls, stream);
+	return call ? (struct http_call *)find_ref(*call) : NULL;
 }
 
 // last_frame returns the length of the frame that was written last, its header included, 0 if that cannot be told. The
@@ -62,9 +63,8 @@ static __always_inline __u64 last_frame(__u64 writer, __u64 bias)
 static __always_inline void inject_frame(struct pt_regs *ctx, const volatile struct point *p)
 {
 	struct span_key stream = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
-	struct span_key key = { .target = stream.target, .role = ROLE_CLIENT, .goroutine = stream_caller(ctx, &stream) };
 	__u64 writer = GO_ARG1(ctx);
-	struct http_call *c = key.goroutine ? find_call(&key) : NULL;
+	struct http_call *c = call_of_stream(ctx, &stream);
 	struct bufio b;
 
 	if (!c || !c->work.header || c->work.writer == stream.goroutine) // the same goroutine again: trailers
@@ -78,5 +78,5 @@ static __always_inline void inject_frame(struct pt_regs *ctx, const volatile str
 	if (!open_bufio(&b, writer, size))
 		return;
 	struct frame_buffer out = { .data = b.buf.ptr, .count = writer + bufio_n, .n = b.n };
-	add_fields(&key, &out, frame, size);
+	add_fields(&c->slot, &out, frame, size);
 }

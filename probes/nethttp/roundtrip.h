@@ -4,13 +4,13 @@
 
 #include "callheader.h"
 
-// begin returns the goroutine's entry, cleared for a new call, or NULL if the map is full.
-static __always_inline struct http_call *begin(struct span_key *key)
+// begin returns the goroutine's entry, cleared for a new call, or NULL if the map is full. c is the one that it has already, or NULL.
+static __always_inline struct http_call *begin(struct span_key *key, struct http_call *c, struct goroutine *g)
 {
-	struct http_call *c = (struct http_call *)enter(key);
-
+	c = (struct http_call *)enter(key, (struct any_operation *)c);
 	if (!c)
 		return NULL;
+	own_number(key, &c->slot, g->number);
 	__builtin_memset(&c->event, 0, __builtin_offsetof(struct http_client_event, text.data));
 	__builtin_memset(&c->work, 0, sizeof(c->work));
 	c->slot.trace_state_len = 0;
@@ -31,24 +31,53 @@ static __always_inline __u8 count_resends(__u64 response)
 	return n;
 }
 
-// read_url keeps the parts of the request's URL. 0 if that fails. Global, for a stack of its own.
-__noinline int read_url(__u32 place, __u64 url)
+// read_parts keeps scheme, host, path and query, if they lie behind each other as in the text that a URL was parsed from: reading one by one costs
+// four times as much. False if they do not, or are too long, or absent.
+static __always_inline bool read_parts(struct http_call *c, struct go_string scheme, struct go_string host, struct go_string path, struct go_string query)
+{
+	__u64 host_at = scheme.len + 3, path_at = host_at + host.len, query_at = path_at + path.len + 1; // "://", "?"
+	struct go_string all = { .ptr = scheme.ptr, .len = query.len ? query_at + query.len : query_at - 1 };
+	struct text_area *t = &c->event.text;
+
+	if (host.ptr != scheme.ptr + host_at || (path.len && path.ptr != scheme.ptr + path_at) || (query.len && query.ptr != scheme.ptr + query_at))
+		return false;
+	if (scheme.len > SCHEME_MAX || host.len > HOST_MAX || path.len > URL_MAX || query.len > URL_MAX || all.len > URL_MAX)
+		return false;
+	struct span_text text = append(t, all, URL_MAX);
+	if (text.len & TEXT_ABSENT)
+		t->used = text.off;
+	if (!text.len || text.len & TEXT_ABSENT)
+		return false;
+	c->event.scheme = (struct span_text){ .off = text.off, .len = scheme.len };
+	c->event.url_host = (struct span_text){ .off = text.off + host_at, .len = host.len };
+	c->event.path = (struct span_text){ .off = text.off + path_at, .len = path.len };
+	c->event.query = (struct span_text){ .off = text.off + query_at, .len = query.len };
+	return true;
+}
+
+// read_url keeps the request's method and the parts of its URL. 0 if that fails. Global, for a stack of its own.
+__noinline int read_url(__u32 place)
 {
 	struct http_call *c = call_at(place);
 	__u8 u[URL_BUFFER] __attribute__((aligned(8))) = {};
 
-	if (!c || !read_struct(u, url_size, sizeof(u), url))
+	if (!c || !read_struct(u, url_size, sizeof(u), c->work.url))
 		return 0;
 	struct text_area *t = &c->event.text;
 	struct go_string opaque = STRING_AT(u, url_opaque), raw_path = STRING_AT(u, url_raw_path);
+	struct go_string scheme = STRING_AT(u, url_scheme), host = STRING_AT(u, url_host), path, query = STRING_AT(u, url_raw_query);
 	c->event.user_info = WORD_AT(u, url_user) != 0;
 	c->event.force_query = u[url_force_query];
 	c->event.opaque = opaque.len != 0;
 	c->event.escaped = !c->event.opaque && raw_path.len;
-	c->event.scheme = append(t, STRING_AT(u, url_scheme), SCHEME_MAX);
-	c->event.url_host = append(t, STRING_AT(u, url_host), HOST_MAX);
-	c->event.path = append(t, c->event.opaque ? opaque : c->event.escaped ? raw_path : STRING_AT(u, url_path), PATH_MAX);
-	c->event.query = append(t, STRING_AT(u, url_raw_query), QUERY_MAX);
+	path = c->event.opaque ? opaque : c->event.escaped ? raw_path : STRING_AT(u, url_path);
+	c->event.method = append(t, c->work.method, METHOD_MAX);
+	if (!read_parts(c, scheme, host, path, query)) {
+		c->event.scheme = append(t, scheme, SCHEME_MAX);
+		c->event.url_host = append(t, host, HOST_MAX);
+		c->event.path = append(t, path, PATH_MAX);
+		c->event.query = append(t, query, QUERY_MAX);
+	}
 	c->event.fragment = append(t, STRING_AT(u, url_fragment), FRAGMENT_MAX);
 	return 1;
 }
@@ -61,10 +90,12 @@ __noinline int read_call(__u32 place, __u64 request)
 
 	if (!c || !read_struct(req, request_size, sizeof(req), request))
 		return 0;
-	c->event.method = append(&c->event.text, STRING_AT(req, request_method), METHOD_MAX);
+	c->work.method = STRING_AT(req, request_method);
+	c->work.url = WORD_AT(req, request_url);
+	c->work.context.type = WORD_AT(req, request_ctx);
+	c->work.context.data = WORD_AT(req, request_ctx + 8);
 	c->event.resends = count_resends(WORD_AT(req, request_response));
 	c->work.header = WORD_AT(req, request_header);
-	c->slot.context = WORD_AT(req, request_ctx + 8);
 	start_walk(&c->work.walk, c->work.header, &header_layout);
 	return 1;
 }
@@ -100,15 +131,14 @@ static __always_inline void take_trace_state(struct http_call *c, struct any_ope
 static __always_inline void announce(struct span_key *key, struct http_call *c)
 {
 	struct header_key k = { .target = key->target, .header = c->work.header };
-	struct header_owner mine = { .goroutine = key->goroutine, .users = 1 };
+	struct header_owner mine = { .call = ref_to(&c->slot), .users = 1 };
 	struct header_owner *other = bpf_map_lookup_elem(&calls_by_header, &k);
 
 	if (other) {
-		struct span_key theirs = { .target = key->target, .role = ROLE_CLIENT, .goroutine = other->goroutine };
-		struct http_call *call = find_call(&theirs);
-		if ((!other->goroutine && other->users) || (other->goroutine != key->goroutine && call && call->work.header == k.header)) {
+		struct http_call *call = (struct http_call *)find_ref(other->call);
+		if ((!other->call && other->users) || (call && call->work.header == k.header)) {
 			__sync_fetch_and_add(&other->users, 1);
-			other->goroutine = 0;
+			other->call = 0;
 			return;
 		}
 	}
@@ -131,41 +161,45 @@ static __always_inline void withdraw(struct span_key *key, struct http_call *c)
 
 // within says whether the call at hand is made by one that is traced already, by another package's probe. What is left of a call
 // that panicked lies no less deep.
-static __always_inline bool within(struct http_call *c, __u64 depth)
+static __always_inline bool within(struct http_call *c, struct goroutine *g)
 {
-	return c && c->slot.state != OPERATION_IDLE && c->event.head.probe != probe_index && depth > c->work.depth;
+	return c && c->slot.state != OPERATION_IDLE && c->slot.goroutine == g->number && c->event.head.probe != probe_index && g->depth > c->work.depth;
 }
 
 // begin_call starts the span of func (t *Transport) RoundTrip(req *Request) (*Response, error): 1: t, 2: req
 static __always_inline void begin_call(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
-	__u64 request = GO_ARG2(ctx), depth = depth_of(ctx);
+	struct span_key key = caller_key(ctx, ROLE_CLIENT);
+	struct http_call *c = find_call(&key);
+	struct goroutine g;
 
-	if (!key.goroutine) {
+	if (!read_goroutine(ctx, &g)) {
 		count_loss(LOSS_READ);
 		return;
 	}
-	if (within(find_call(&key), depth))
+	if (within(c, &g))
 		return;
-	struct any_operation *o = find_by_context(key.target, read_iface(request + request_ctx), load_bias(ctx, p));
-	if (!o)
-		o = find_by_goroutine(ctx, &key);
-	struct http_call *c = begin(&key);
+	c = begin(&key, c, &g);
 	if (!c)
 		return;
 	c->event.head.target = key.target;
 	c->event.head.start = bpf_ktime_get_boot_ns();
-	c->work.depth = depth;
+	c->work.depth = g.depth;
+	if (!read_call(c->slot.place, GO_ARG2(ctx))) {
+		count_loss(LOSS_READ);
+		rest(&key, &c->slot);
+		return;
+	}
+	struct any_operation *o = find_by_context(key.target, c->work.context, load_bias(ctx, p));
+	if (!o)
+		o = find_by_goroutine(ctx, &g);
 	if (o) {
 		take_trace_state(c, o);
-		c->work.served = o->operation.slot.goroutine;
-		c->work.served_begun = o->operation.slot.begun;
+		c->work.served = ref_to(&o->operation.slot);
 	}
-	__u64 url = read_u64(request + request_url);
-	if (!read_call(c->slot.place, request) || !read_url(c->slot.place, url)) {
+	if (!read_url(c->slot.place)) {
 		count_loss(LOSS_READ);
-		leave(&key, &c->slot);
+		rest(&key, &c->slot);
 		return;
 	}
 	find_carried(c->slot.place);
@@ -174,7 +208,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 		parent_of(o, &c->work.parent);
 		child = true;
 	}
-	bool yes = start_span(&c->event.head, child ? &c->work.parent : NULL);
+	bool yes = start_span((struct any_operation *)c, child ? &c->work.parent : NULL);
 	c->slot.state = yes ? OPERATION_SAMPLED : OPERATION_UNSAMPLED;
 	if (carries || !inject_enabled)
 		c->work.header = 0;
@@ -200,10 +234,10 @@ static __always_inline void read_outcome(struct pt_regs *ctx, const volatile str
 // end_call ends the span where RoundTrip returns. Results: 0: *Response, 1–2: error
 static __always_inline void end_call(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct span_key key = caller_key(ctx, ROLE_CLIENT);
 	struct http_call *c = find_call(&key);
 
-	if (!c || c->event.head.probe != probe_index)
+	if (!c || c->slot.state == OPERATION_IDLE || c->event.head.probe != probe_index)
 		return;
 	withdraw(&key, c);
 	if (c->slot.state == OPERATION_UNSAMPLED)
@@ -217,5 +251,5 @@ static __always_inline void end_call(struct pt_regs *ctx, const volatile struct 
 			size = sizeof(c->event);
 		emit(&c->event, size);
 	}
-	leave(&key, &c->slot);
+	rest(&key, &c->slot);
 }

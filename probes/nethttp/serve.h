@@ -7,7 +7,7 @@
 // begin returns the goroutine's entry, cleared for a new request, or NULL if the map is full.
 static __always_inline struct http_request *begin(struct span_key *key)
 {
-	struct http_request *r = (struct http_request *)enter(key);
+	struct http_request *r = (struct http_request *)enter(key, find_operation(key));
 
 	if (!r)
 		return NULL;
@@ -92,7 +92,7 @@ static __always_inline void begin_request(struct span_key *key, __u64 request, _
 	read_headers(r->slot.place);
 	bool remote = r->work.traceparents == 1 && read_parent(r->slot.place);
 	r->event.head.remote_parent = remote;
-	bool yes = start_span(&r->event.head, remote ? &r->work.parent : NULL);
+	bool yes = start_span((struct any_operation *)r, remote ? &r->work.parent : NULL);
 	r->slot.state = yes ? OPERATION_SAMPLED : OPERATION_UNSAMPLED;
 }
 
@@ -145,7 +145,7 @@ static __always_inline void send_request(struct http_request *r)
 // handler's return and after its panic.
 static __always_inline void end_stream(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .goroutine = goroutine_id(ctx) };
+	struct span_key key = server_key(ctx);
 	struct http_request *r = find_request(&key);
 
 	if (!r)

@@ -16,7 +16,7 @@ SEC("uprobe/serve_http")
 int serve_http(struct pt_regs *ctx)
 {
 	const volatile struct point *p = find_point(ctx, &serve_http_points);
-	struct span_key key = { .target = target_id(ctx), .goroutine = goroutine_id(ctx) };
+	struct span_key key = server_key(ctx);
 
 	if (!p)
 		return 0;
@@ -32,7 +32,7 @@ int serve_http(struct pt_regs *ctx)
 // keep_route keeps the route that a mux has found.
 static __always_inline void keep_route(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .goroutine = goroutine_id(ctx) };
+	struct span_key key = server_key(ctx);
 	struct http_request *r = find_request(&key);
 	if (!r && g_parent_goid != ABSENT) { // http.TimeoutHandler matches in a goroutine that the connection's has started
 		key.goroutine = read_u64(GO_G(ctx) + g_parent_goid);
@@ -81,7 +81,7 @@ static __always_inline void finish(struct http_request *r)
 SEC("uprobe/serve_http_return")
 int serve_http_return(struct pt_regs *ctx)
 {
-	struct span_key key = { .target = target_id(ctx), .goroutine = goroutine_id(ctx) };
+	struct span_key key = server_key(ctx);
 
 	if (!find_point(ctx, &serve_http_return_points))
 		return 0;
@@ -89,9 +89,7 @@ int serve_http_return(struct pt_regs *ctx)
 	if (!r)
 		return 0;
 	finish(r);
-	r->slot.state = OPERATION_IDLE;
-	if (too_many_idle())
-		leave(&key, &r->slot);
+	rest(&key, &r->slot);
 	return 0;
 }
 
@@ -101,7 +99,7 @@ SEC("uprobe/serve_unwind")
 int serve_unwind(struct pt_regs *ctx)
 {
 	const volatile struct point *p = find_point(ctx, &serve_unwind_points);
-	struct span_key key = { .target = target_id(ctx), .goroutine = goroutine_id(ctx) };
+	struct span_key key = server_key(ctx);
 
 	if (!p)
 		return 0;

@@ -27,13 +27,16 @@ type serverAnyOperation struct {
 			_             structs.HostLayout
 			State         uint32
 			Begun         uint32
+			First         uint32
+			Place         uint32
+			Random        [2]uint64
+			Goroutine     uint64
 			Context       uint64
 			ContextKey    uint64
-			Goroutine     uint64
 			Header        uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Place         uint32
+			Pad           uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -49,7 +52,7 @@ type serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [3984]uint8
+	Rest [4024]uint8
 }
 
 type serverContextKey struct {
@@ -191,6 +194,7 @@ type serverSpanText struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	serverMapCallers               = "callers"
 	serverMapContexts              = "contexts"
 	serverMapEvents                = "events"
 	serverMapFreePlaces            = "free_places"
@@ -215,6 +219,7 @@ const (
 	serverVarHasAttachCookie       = "has_attach_cookie"
 	serverVarHeaderLayout          = "header_layout"
 	serverVarIdleMax               = "idle_max"
+	serverVarInjectEnabled         = "inject_enabled"
 	serverVarMayWriteRegisters     = "may_write_registers"
 	serverVarMuxMatchPoints        = "mux_match_points"
 	serverVarPanicArg              = "panic_arg"
@@ -313,6 +318,7 @@ type serverProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type serverMapSpecs struct {
+	Callers        *ebpf.MapSpec `ebpf:"callers"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
@@ -338,6 +344,7 @@ type serverVariableSpecs struct {
 	HasAttachCookie       *ebpf.VariableSpec `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.VariableSpec `ebpf:"header_layout"`
 	IdleMax               *ebpf.VariableSpec `ebpf:"idle_max"`
+	InjectEnabled         *ebpf.VariableSpec `ebpf:"inject_enabled"`
 	MayWriteRegisters     *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	MuxMatchPoints        *ebpf.VariableSpec `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.VariableSpec `ebpf:"panic_arg"`
@@ -403,6 +410,7 @@ func (o *serverObjects) Close() error {
 //
 // It can be passed to loadServerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type serverMaps struct {
+	Callers        *ebpf.Map `ebpf:"callers"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
 	FreePlaces     *ebpf.Map `ebpf:"free_places"`
@@ -414,6 +422,7 @@ type serverMaps struct {
 
 func (m *serverMaps) Close() error {
 	return _ServerClose(
+		m.Callers,
 		m.Contexts,
 		m.Events,
 		m.FreePlaces,
@@ -440,6 +449,7 @@ type serverVariables struct {
 	HasAttachCookie       *ebpf.Variable `ebpf:"has_attach_cookie"`
 	HeaderLayout          *ebpf.Variable `ebpf:"header_layout"`
 	IdleMax               *ebpf.Variable `ebpf:"idle_max"`
+	InjectEnabled         *ebpf.Variable `ebpf:"inject_enabled"`
 	MayWriteRegisters     *ebpf.Variable `ebpf:"may_write_registers"`
 	MuxMatchPoints        *ebpf.Variable `ebpf:"mux_match_points"`
 	PanicArg              *ebpf.Variable `ebpf:"panic_arg"`

@@ -371,7 +371,7 @@ func sendNth(t *testing.T, client *http.Client, target *testenv.Target, how, bas
 	bodies := []int{0, 1, 1000, 20000}
 	header, size := headers[i%len(headers)], bodies[i%len(bodies)]
 	seldom := 1
-	if i >= 1600 {
+	if i >= 400 {
 		seldom = 20
 	}
 	if long := 10 * seldom; i%long == 5 {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -185,8 +186,9 @@ func (c *sqlCalls) checkFake(t *testing.T) {
 	c.check(t, fake("flaky"), query(nil)) // two attempts that the third one makes good
 	c.check(t, fake("bad"), query(&sqlError{kind: "driver.ErrBadConn", message: "driver: bad connection"}))
 	c.check(t, fake("nowhere"), query(&sqlError{kind: "*errors.errorString", message: "no such fake"}))
-	c.check(t, fake("nested"), query(nil))                                     // what the driver does is a part of it
-	c.check(t, fake("panics"), sqlWay{"after a panic", []sqlSpan{songUpdate}}) // the call that panics has no span, and no part in the next one
+	c.check(t, fake("nested"), query(nil))                                                                     // what the driver does is a part of it
+	c.check(t, fake("panics"), sqlWay{"after a panic", []sqlSpan{songUpdate}})                                 // the call that panics has no span, and no part in the next one
+	c.check(t, fake("exits"), sqlWay{"after goroutines that ended", slices.Repeat([]sqlSpan{songUpdate}, 10)}) // nor in that of another goroutine with the same g
 }
 
 // TestSQLServerKilled: the server goes away in the middle of a query.

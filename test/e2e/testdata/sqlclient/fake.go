@@ -6,14 +6,15 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 )
 
 func init() { sql.Register("fake", fakeDriver{}) }
 
 // fakeDriver is a database without a server. Its data source says what goes wrong: "flaky" has the first two uses of connections
-// fail with driver.ErrBadConn, "bad" all of them, "nowhere" has no connections, "nested" asks another database, "panics" panics;
-// anything else works.
+// fail with driver.ErrBadConn, "bad" all of them, "nowhere" has no connections, "nested" asks another database, "panics" panics,
+// "exits" ends the goroutine that makes a query; anything else works.
 type fakeDriver struct{}
 
 func (fakeDriver) Open(source string) (driver.Conn, error) {
@@ -51,6 +52,8 @@ func (c *fakeConn) QueryContext(ctx context.Context, query string, args []driver
 	switch c.source {
 	case "panics":
 		panic("driver")
+	case "exits":
+		runtime.Goexit()
 	case "nested":
 		db, err := sql.Open("fake", "within")
 		if err != nil {

@@ -117,9 +117,35 @@ var ways = map[string]func(c *caller) error{
 		}()
 		return second(c.db.ExecContext(c.ctx, c.text(updateSong), "a title", 1))
 	},
+	"after goroutines that ended": func(c *caller) error {
+		for i := 0; i < 10; i++ {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				c.db.QueryContext(c.ctx, "SELECT lost FROM exits")
+			}()
+			<-ended
+			done := make(chan error)
+			go func() {
+				done <- deep(1000, func() error { return second(c.db.ExecContext(c.ctx, c.text(updateSong), "a title", 1)) })
+			}()
+			if err := <-done; err != nil {
+				return err
+			}
+		}
+		return nil
+	},
 	"background": func(c *caller) error {
 		return drain(c.db.QueryContext(context.Background(), c.text(selectSong), 1))
 	},
+}
+
+// deep calls f at a depth of so many calls.
+func deep(depth int, f func() error) error {
+	if depth == 0 {
+		return f()
+	}
+	return deep(depth-1, f)
 }
 
 func init() {
