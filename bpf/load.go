@@ -21,6 +21,7 @@ type Options struct {
 	// RegisterWrites: the kernel has them. Programs then carry out the RET that they sit on.
 	RegisterWrites bool
 	FailWrite      uint32 // 1 to WriteSteps: this write of each injection fails, for tests
+	FailRead       uint32 // of so many reads in the middle of a steered header one fails, for tests
 	Verified       bool   // ask the verifier what each program costs it: for Programs.Verified
 	Sampling       Sampling
 }
@@ -126,6 +127,7 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 	}
 	if _, ok := spec.Variables[sharedVarFailWrite]; ok {
 		shared[sharedVarFailWrite] = r.opts.FailWrite
+		shared[sharedVarFailRead] = r.opts.FailRead
 	}
 	for _, values := range []map[string]any{shared, constants} {
 		if err := setConstants(spec, values); err != nil {
@@ -163,6 +165,7 @@ func (r *Runtime) sharedMaps(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 		sharedMapCallers:        r.shared.Callers,
 		sharedMapContexts:       r.shared.Contexts,
 		sharedMapSeenItabs:      r.shared.SeenItabs,
+		sharedMapServedAt:       r.shared.ServedAt,
 		sharedMapCallsByHeader:  r.shared.CallsByHeader,
 		sharedMapSteerings:      r.shared.Steerings,
 		sharedMapDraining:       r.shared.Draining,

@@ -44,6 +44,7 @@ type sharedAnyOperation struct {
 			Place         uint32
 			Random        [2]uint64
 			Goroutine     uint64
+			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
@@ -53,7 +54,7 @@ type sharedAnyOperation struct {
 		}
 		Head sharedSpanHead
 	}
-	Rest [4024]uint8
+	Rest [4016]uint8
 }
 
 type sharedBranch uint32
@@ -261,6 +262,7 @@ type sharedSpanKey struct {
 
 type sharedSteerNote struct {
 	_      structs.HostLayout
+	Number uint64
 	Depth  uint64
 	Owner  uint64
 	Header uint64
@@ -305,6 +307,7 @@ type sharedSteering struct {
 	State uint32
 	Rerun uint32
 	Since uint64
+	Sp    uint64
 	Note  sharedSteerNote
 	Call  uint64
 	Ret   uint64
@@ -380,6 +383,7 @@ const (
 	sharedMapOperations            = "operations"
 	sharedMapPlaces                = "places"
 	sharedMapSeenItabs             = "seen_itabs"
+	sharedMapServedAt              = "served_at"
 	sharedMapSteerNotes            = "steer_notes"
 	sharedMapSteeringZero          = "steering_zero"
 	sharedMapSteerings             = "steerings"
@@ -388,6 +392,7 @@ const (
 	sharedVarBoundsTypes           = "bounds_types"
 	sharedVarBoundsX               = "bounds_x"
 	sharedVarBoundsY               = "bounds_y"
+	sharedVarFailRead              = "fail_read"
 	sharedVarFailWrite             = "fail_write"
 	sharedVarG_panic               = "g_panic"
 	sharedVarG_parentGoid          = "g_parent_goid"
@@ -495,6 +500,7 @@ type sharedMapSpecs struct {
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
 	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
@@ -509,6 +515,7 @@ type sharedVariableSpecs struct {
 	BoundsTypes           *ebpf.VariableSpec `ebpf:"bounds_types"`
 	BoundsX               *ebpf.VariableSpec `ebpf:"bounds_x"`
 	BoundsY               *ebpf.VariableSpec `ebpf:"bounds_y"`
+	FailRead              *ebpf.VariableSpec `ebpf:"fail_read"`
 	FailWrite             *ebpf.VariableSpec `ebpf:"fail_write"`
 	G_panic               *ebpf.VariableSpec `ebpf:"g_panic"`
 	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
@@ -588,6 +595,7 @@ type sharedMaps struct {
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
 	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.Map `ebpf:"served_at"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
@@ -607,6 +615,7 @@ func (m *sharedMaps) Close() error {
 		m.Operations,
 		m.Places,
 		m.SeenItabs,
+		m.ServedAt,
 		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,
@@ -622,6 +631,7 @@ type sharedVariables struct {
 	BoundsTypes           *ebpf.Variable `ebpf:"bounds_types"`
 	BoundsX               *ebpf.Variable `ebpf:"bounds_x"`
 	BoundsY               *ebpf.Variable `ebpf:"bounds_y"`
+	FailRead              *ebpf.Variable `ebpf:"fail_read"`
 	FailWrite             *ebpf.Variable `ebpf:"fail_write"`
 	G_panic               *ebpf.Variable `ebpf:"g_panic"`
 	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`

@@ -10,8 +10,8 @@
 
 // carried_state is the address of the incoming tracestate if that is one line and the call's; else 0. carried_id is that of the
 // incoming traceparent if it has the text of the writer's steering from pos on, from its version to the trace ID, else 0. owner is of the
-// steering's note. Global, for a stack of their own.
-__u64 carried_state(__u32 target, __u64 owner);
+// steering's note. No parameter that one of them does not use: the compiler would pass what lies there, and the verifier refuses that. Global, for a stack of their own.
+__u64 carried_state(__u64 owner);
 __u64 carried_id(__u32 target, __u64 owner, __u64 writer, __u64 pos);
 
 // is_state says whether a line of the target is a text of n bytes, which has room for the longest.
@@ -49,7 +49,7 @@ static __always_inline bool next_piece(struct span_key *key, struct steering *s,
 {
 	if (s->next == s->state_at && s->state_length) {
 		s->since = bpf_ktime_get_boot_ns();
-		piece->ptr = s->blanked ? 0 : carried_state(key->target, s->note.owner);
+		piece->ptr = s->blanked ? 0 : carried_state(s->note.owner);
 		piece->len = s->state_length;
 		if (piece->ptr || !s->blank)
 			s->state_at = STEER_NOWHERE;

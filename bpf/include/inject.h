@@ -11,6 +11,8 @@
 // Which write fails, for the tests that show that the target does not mind; 0: none.
 volatile const __u32 fail_write;
 
+volatile const __u32 fail_read; // one of so many reads in the middle of a steered header fails, likewise; 0: none
+
 // The writes of one injection.
 enum write_step {
 	WRITE_CONTEXT = 1,

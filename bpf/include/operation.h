@@ -23,7 +23,8 @@ struct operation_slot {
 	__u32 place; // in operations
 	__u64 random[2]; // what the next IDs are made of
 	// From here on cleared for each who takes the place:
-	__u64 goroutine; // number of the one that calls, 0: none yet
+	__u64 goroutine; // its number, 0: not known
+	__u64 g; // of the goroutine that serves: address
 	__u64 context; // data word of the operation's context.Context
 	__u64 context_key; // under which the operation is in contexts, 0: under none
 	__u64 header; // where the target holds the header that the operation came with, while it is under way; 0: unknown
@@ -82,6 +83,14 @@ struct {
 	__type(key, struct span_key);
 	__type(value, __u32);
 } callers SEC(".maps");
+
+// At which place the goroutine of a g has begun to serve, by some bits of its address. The entry there says whether it is so.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} served_at SEC(".maps");
 
 volatile const __u8 inject_enabled; // propagation is wanted, and the kernel lets programs do it
 volatile const __u64 idle_max; // entries without an operation that may stay
@@ -221,6 +230,7 @@ static __always_inline void forget(struct span_key *key, struct operation_slot *
 	__u32 place = slot->place;
 
 	slot->state = OPERATION_IDLE;
+	slot->g = 0;
 	disown_number(key, slot);
 	if (bpf_map_delete_elem(&places, key))
 		return;
@@ -259,6 +269,41 @@ static __always_inline bool takes_end(struct span_key *key, struct operation_slo
 	struct context_key k = { .target = key->target, .context = slot->context_key };
 
 	return slot->state != OPERATION_IDLE && (!k.context || !bpf_map_delete_elem(&contexts, &k));
+}
+
+static __always_inline __u32 *place_served_at(struct pt_regs *ctx)
+{
+	__u32 i = GO_G(ctx) * 0x9e3779b97f4a7c15 >> 54; // one of 1024
+
+	return bpf_map_lookup_elem(&served_at, &i);
+}
+
+// note_server lets find_server find the entry, where the goroutine that runs begins to serve.
+static __always_inline void note_server(struct pt_regs *ctx, struct span_key *key, struct operation_slot *slot)
+{
+	__u32 *place = place_served_at(ctx);
+
+	slot->goroutine = key->goroutine;
+	slot->g = GO_G(ctx);
+	if (place)
+		*place = slot->place;
+}
+
+// find_server returns the entry of the goroutine that runs, as a server, and its key; NULL if it has none. A g is another goroutine's when its own has
+// ended; that one's entry is found here only if it has begun to serve itself.
+static __always_inline struct any_operation *find_server(struct pt_regs *ctx, struct span_key *key)
+{
+	__u32 *place = place_served_at(ctx), target = target_id(ctx);
+	struct any_operation *o = place ? operation_at(*place) : NULL;
+
+	if (o && o->operation.slot.g == GO_G(ctx) && o->operation.head.target == target) {
+		key->target = target;
+		key->role = ROLE_SERVER;
+		key->goroutine = o->operation.slot.goroutine;
+		return o;
+	}
+	*key = server_key(ctx);
+	return find_operation(key);
 }
 
 // find_served returns the request that a goroutine serves, NULL if it serves none.

@@ -54,6 +54,13 @@ static __always_inline bool may_call(struct pt_regs *ctx, __u64 low, __u64 high)
 	return !bpf_probe_read_user(&to, sizeof(to), (void *)(REG_SP(ctx) - 8)) && to >= low && to <= high;
 }
 
+// may_call_again is so too if that cannot be read.
+static __always_inline bool may_call_again(struct pt_regs *ctx, __u64 low, __u64 high)
+{
+	__u64 to = 0;
+	return bpf_probe_read_user(&to, sizeof(to), (void *)(REG_SP(ctx) - 8)) || (to >= low && to <= high);
+}
+
 // return_from does a RET.
 static __always_inline void return_from(struct pt_regs *ctx)
 {
@@ -139,6 +146,11 @@ struct pt_regs {
 
 // may_call: a call made here returns where the link register says.
 static __always_inline bool may_call(struct pt_regs *ctx, __u64 low, __u64 high)
+{
+	return true;
+}
+
+static __always_inline bool may_call_again(struct pt_regs *ctx, __u64 low, __u64 high)
 {
 	return true;
 }

@@ -2,6 +2,9 @@
 // Trace context without writing a byte of the target's memory: at a place where the target writes a request's header, its
 // goroutine is made to call the function that does so a few times more, with pieces of a header that lie in memory already.
 // docs/injection.md says why that is safe.
+//
+// A read of the target's memory may fail at any moment, where the kernel moves a page. So whose a header is, and whether it is begun, is known without one:
+// a probe that did nothing in the middle of a header would let the code go on with the results of a piece. A goroutine is known by the address of its g.
 #pragma once
 
 #include "context.h"
@@ -49,6 +52,7 @@ volatile const struct steer_pieces pieces;
 
 // What is known of a header that a goroutine is about to write. It may write none in the end, and leave this behind.
 struct steer_note {
+	__u64 number; // of the goroutine: its g may be another's when it has ended
 	__u64 depth; // of the stack
 	__u64 owner; // the call that the header belongs to: its ref_to
 	__u64 header; // the map that the call was announced with
@@ -72,6 +76,7 @@ struct steering {
 	__u32 state; // first: user space looks at it
 	__u32 rerun; // the next call at the place is ours
 	__u64 since; // boot time of the last step
+	__u64 sp; // the stack pointer at the probe, if the stack was not moved since
 	struct steer_note note;
 	__u64 call, ret, back; // the call, where it returns to, where the program sits behind that
 	struct go_string own; // what the target itself was about to write
@@ -122,11 +127,15 @@ static __always_inline void stop_steering(struct span_key *key)
 }
 
 // new_steering returns a cleared entry for the header that a note is of, NULL if there are too many, which is counted.
-static __always_inline struct steering *new_steering(struct span_key *key, struct steer_note *note)
+static __always_inline struct steering *new_steering(struct pt_regs *ctx, struct span_key *key, struct steer_note *note)
 {
 	__u32 zero = 0;
 	struct steering *s = bpf_map_lookup_elem(&steering_zero, &zero);
 
+	if (note->number != goroutine_id(ctx)) {
+		bpf_map_delete_elem(&steer_notes, key);
+		return NULL;
+	}
 	if (!s || bpf_map_update_elem(&steerings, key, s, BPF_ANY)) {
 		count_loss(LOSS_INJECT_NO_ROOM);
 		return NULL;
@@ -135,6 +144,7 @@ static __always_inline struct steering *new_steering(struct span_key *key, struc
 	if (!s)
 		return NULL;
 	s->note = *note;
+	s->sp = REG_SP(ctx);
 	s->state_at = STEER_NOWHERE;
 	bpf_map_delete_elem(&steer_notes, key);
 	return s;
@@ -260,9 +270,32 @@ static __always_inline bool take_piece(struct steering *s, struct go_string *pie
 	return piece->len != 0;
 }
 
+// read_fails makes reads in the middle of a header fail, for the test that shows that nothing hangs on them.
+static __always_inline bool read_fails(void)
+{
+	return fail_read && !(bpf_get_prandom_u32() % fail_read);
+}
+
 // at_place says whether the goroutine is where the steering left it: the very instruction, no more and no less of its stack in
-// use. Another agent's program may have sent it elsewhere a moment ago.
+// use. Another agent's program may have sent it elsewhere a moment ago. If that cannot be read, the stack was moved.
 static __always_inline bool at_place(struct pt_regs *ctx, struct steering *s, __u64 ip)
 {
-	return REG_IP(ctx) == ip && depth_of(ctx) == s->note.depth;
+	__u64 high;
+
+	if (REG_IP(ctx) != ip)
+		return false;
+	if (REG_SP(ctx) == s->sp && !fail_read)
+		return true;
+	if (read_fails() || bpf_probe_read_user(&high, sizeof(high), (void *)(GO_G(ctx) + g_stack_hi)))
+		return true;
+	if (high - REG_SP(ctx) != s->note.depth)
+		return false;
+	s->sp = REG_SP(ctx);
+	return true;
+}
+
+// may_go_on is may_call where a call made before has just come back. The word that it left is there, even if it cannot be read at this moment.
+static __always_inline bool may_go_on(struct pt_regs *ctx, __u64 low, __u64 high)
+{
+	return read_fails() || may_call_again(ctx, low, high);
 }

@@ -51,13 +51,14 @@ static __always_inline void put_fields(struct steering *s, const struct span_hea
 	add_parent(s, head, TEXT_FIELD_NAME, TEXT_FIELD_END, bias);
 }
 
-// A bytes.Buffer's unread part.
+// A bytes.Buffer's unread part; its address is 0 if that cannot be read.
 static __always_inline struct go_slice unread(__u64 buffer)
 {
-	struct go_slice s = {};
-	__u64 off = read_u64(buffer + buffer_off);
+	struct go_slice s = {}, none = {};
+	__u64 off;
 
-	bpf_probe_read_user(&s, sizeof(s), (void *)(buffer + buffer_buf));
+	if (bpf_probe_read_user(&off, sizeof(off), (void *)(buffer + buffer_off)) || bpf_probe_read_user(&s, sizeof(s), (void *)(buffer + buffer_buf)))
+		return none;
 	s.ptr += off;
 	s.len -= off;
 	s.cap -= off;

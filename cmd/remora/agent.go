@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -118,7 +119,10 @@ func config(exporters, listen string) (agent.Config, error) {
 	if err != nil {
 		return agent.Config{}, err
 	}
-	if cfg.FailWrite, err = failWrite(os.Getenv); err != nil {
+	if cfg.FailWrite, err = failure(os.Getenv, "REMORA_TEST_FAIL_WRITE", bpf.WriteSteps); err != nil {
+		return agent.Config{}, err
+	}
+	if cfg.FailRead, err = failure(os.Getenv, "REMORA_TEST_FAIL_READ", math.MaxUint32); err != nil {
 		return agent.Config{}, err
 	}
 	if err := kernel.BPF(); err != nil {

@@ -49,15 +49,15 @@ func injection(getenv func(string) string, kernel bpf.Kernel, wanted bool, cfg *
 	return nil
 }
 
-// failWrite reads REMORA_TEST_FAIL_WRITE, by which the tests let a write of each injection fail.
-func failWrite(getenv func(string) string) (uint32, error) {
-	text := getenv("REMORA_TEST_FAIL_WRITE")
+// failure reads a variable by which the tests let something fail in each injection, see bpf.Options.
+func failure(getenv func(string) string, name string, most uint32) (uint32, error) {
+	text := getenv(name)
 	if text == "" {
 		return 0, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
-	if err != nil || uint32(n) > bpf.WriteSteps {
-		return 0, fmt.Errorf("REMORA_TEST_FAIL_WRITE=%q: want 0 to %d", text, bpf.WriteSteps)
+	if err != nil || uint32(n) > most {
+		return 0, fmt.Errorf("%s=%q: want 0 to %d", name, text, most)
 	}
 	return uint32(n), nil
 }

@@ -33,9 +33,9 @@ type Config struct {
 	Operations   int
 	Inject       bpf.Mechanisms // how trace context comes into outgoing requests; the kernel must have them
 	CannotInject error          // why it does not, though it is wanted
-	// FailWrite makes a write of each injection fail, for tests: see bpf.Options.
-	FailWrite uint32
-	Log       *zap.Logger
+	// FailWrite and FailRead make writes and reads fail, for tests: see bpf.Options.
+	FailWrite, FailRead uint32
+	Log                 *zap.Logger
 }
 
 // Kernel is what the agent must know of it.
@@ -106,6 +106,7 @@ func New(cfg Config) (_ *Agent, err error) {
 		Steer:          cfg.Inject.Steer,
 		RegisterWrites: cfg.Kernel.RegisterWrites,
 		FailWrite:      cfg.FailWrite,
+		FailRead:       cfg.FailRead,
 		Sampling:       sampling(cfg.Sampler),
 	}); err != nil {
 		return nil, err

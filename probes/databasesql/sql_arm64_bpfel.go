@@ -25,6 +25,7 @@ type sqlAnyOperation struct {
 			Place         uint32
 			Random        [2]uint64
 			Goroutine     uint64
+			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
@@ -46,7 +47,7 @@ type sqlAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4024]uint8
+	Rest [4016]uint8
 }
 
 type sqlContextKey struct {
@@ -217,6 +218,7 @@ const (
 	sqlMapOperations        = "operations"
 	sqlMapPlaces            = "places"
 	sqlMapSeenItabs         = "seen_itabs"
+	sqlMapServedAt          = "served_at"
 	sqlProgConnCall         = "conn_call"
 	sqlProgConnReturn       = "conn_return"
 	sqlProgDbCall           = "db_call"
@@ -319,6 +321,7 @@ type sqlMapSpecs struct {
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
 	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 }
 
 // sqlVariableSpecs contains global variables before they are loaded into the kernel.
@@ -385,6 +388,7 @@ type sqlMaps struct {
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
 	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.Map `ebpf:"served_at"`
 }
 
 func (m *sqlMaps) Close() error {
@@ -398,6 +402,7 @@ func (m *sqlMaps) Close() error {
 		m.Operations,
 		m.Places,
 		m.SeenItabs,
+		m.ServedAt,
 	)
 }
 

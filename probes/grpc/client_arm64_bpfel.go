@@ -31,6 +31,7 @@ type clientAnyOperation struct {
 			Place         uint32
 			Random        [2]uint64
 			Goroutine     uint64
+			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
@@ -52,7 +53,7 @@ type clientAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4024]uint8
+	Rest [4016]uint8
 }
 
 type clientContextKey struct {
@@ -149,6 +150,7 @@ type clientSpanKey struct {
 
 type clientSteerNote struct {
 	_      structs.HostLayout
+	Number uint64
 	Depth  uint64
 	Owner  uint64
 	Header uint64
@@ -171,6 +173,7 @@ type clientSteering struct {
 	State uint32
 	Rerun uint32
 	Since uint64
+	Sp    uint64
 	Note  clientSteerNote
 	Call  uint64
 	Ret   uint64
@@ -212,6 +215,7 @@ const (
 	clientMapOperations               = "operations"
 	clientMapPlaces                   = "places"
 	clientMapSeenItabs                = "seen_itabs"
+	clientMapServedAt                 = "served_at"
 	clientMapSteerNotes               = "steer_notes"
 	clientMapSteeringZero             = "steering_zero"
 	clientMapSteerings                = "steerings"
@@ -238,6 +242,7 @@ const (
 	clientVarConnTarget               = "conn_target"
 	clientVarErrorStatus              = "error_status"
 	clientVarErrorStringTypes         = "error_string_types"
+	clientVarFailRead                 = "fail_read"
 	clientVarFailWrite                = "fail_write"
 	clientVarFieldName                = "field_name"
 	clientVarFieldSize                = "field_size"
@@ -372,6 +377,7 @@ type clientMapSpecs struct {
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
 	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
@@ -398,6 +404,7 @@ type clientVariableSpecs struct {
 	ConnTarget               *ebpf.VariableSpec `ebpf:"conn_target"`
 	ErrorStatus              *ebpf.VariableSpec `ebpf:"error_status"`
 	ErrorStringTypes         *ebpf.VariableSpec `ebpf:"error_string_types"`
+	FailRead                 *ebpf.VariableSpec `ebpf:"fail_read"`
 	FailWrite                *ebpf.VariableSpec `ebpf:"fail_write"`
 	FieldName                *ebpf.VariableSpec `ebpf:"field_name"`
 	FieldSize                *ebpf.VariableSpec `ebpf:"field_size"`
@@ -498,6 +505,7 @@ type clientMaps struct {
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
 	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.Map `ebpf:"served_at"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
@@ -517,6 +525,7 @@ func (m *clientMaps) Close() error {
 		m.Operations,
 		m.Places,
 		m.SeenItabs,
+		m.ServedAt,
 		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,
@@ -544,6 +553,7 @@ type clientVariables struct {
 	ConnTarget               *ebpf.Variable `ebpf:"conn_target"`
 	ErrorStatus              *ebpf.Variable `ebpf:"error_status"`
 	ErrorStringTypes         *ebpf.Variable `ebpf:"error_string_types"`
+	FailRead                 *ebpf.Variable `ebpf:"fail_read"`
 	FailWrite                *ebpf.Variable `ebpf:"fail_write"`
 	FieldName                *ebpf.Variable `ebpf:"field_name"`
 	FieldSize                *ebpf.Variable `ebpf:"field_size"`

@@ -18,7 +18,7 @@ int handle_stream(struct pt_regs *ctx)
 	struct span_key key = server_key(ctx);
 
 	if (p && key.goroutine)
-		begin_stream(&key, GO_ARG1(ctx), GO_ARG2(ctx), GO_ARG4(ctx), load_bias(ctx, p));
+		begin_stream(ctx, &key, GO_ARG1(ctx), GO_ARG2(ctx), GO_ARG4(ctx), load_bias(ctx, p));
 	else if (p)
 		count_loss(LOSS_READ);
 	return 0;

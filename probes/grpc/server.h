@@ -35,7 +35,7 @@ __noinline int read_context(__u32 place)
 
 // begin_stream starts the span of the call that this goroutine serves. transport is the type word of the interface value; bias as in
 // load_bias.
-static __always_inline void begin_stream(struct span_key *key, __u64 server, __u64 transport, __u64 stream, __u64 bias)
+static __always_inline void begin_stream(struct pt_regs *ctx, struct span_key *key, __u64 server, __u64 transport, __u64 stream, __u64 bias)
 {
 	__u64 base = base_of(stream);
 	struct go_iface context = read_iface(base + stream_ctx);
@@ -46,6 +46,7 @@ static __always_inline void begin_stream(struct span_key *key, __u64 server, __u
 
 	if (!c)
 		return;
+	note_server(ctx, key, &c->slot);
 	if (server_workers != ABSENT && (__u32)read_u64(server + server_workers))
 		c->slot.first = 0; // the goroutine serves many: see find_by_goroutine
 	c->work.stream = stream;
@@ -73,9 +74,9 @@ static __always_inline bool serves(struct grpc_call *c, __u64 stream)
 
 // served returns the call of a stream, and its key. It is this goroutine's, or that of the stream's context: a message that cannot be
 // sent ends the stream in the goroutine that sends it.
-static __always_inline struct grpc_call *served(struct span_key *key, __u64 stream, __u64 bias)
+static __always_inline struct grpc_call *served(struct pt_regs *ctx, struct span_key *key, __u64 stream, __u64 bias)
 {
-	struct grpc_call *c = find_call(key);
+	struct grpc_call *c = (struct grpc_call *)find_server(ctx, key);
 
 	if (serves(c, stream))
 		return c;
@@ -89,8 +90,8 @@ static __always_inline struct grpc_call *served(struct span_key *key, __u64 stre
 // end_stream: 1: the transport, 2: the stream, 3: the status
 static __always_inline void end_stream(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = server_key(ctx);
-	struct grpc_call *c = served(&key, GO_ARG2(ctx), load_bias(ctx, p));
+	struct span_key key;
+	struct grpc_call *c = served(ctx, &key, GO_ARG2(ctx), load_bias(ctx, p));
 
 	if (!c || !takes_end(&key, &c->slot))
 		return;
@@ -102,8 +103,8 @@ static __always_inline void end_stream(struct pt_regs *ctx, const volatile struc
 // lose_stream ends the call if the error at hand is that the connection was lost: no status is written then. 1–2: err
 static __always_inline void lose_stream(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = server_key(ctx);
-	struct grpc_call *c = find_call(&key);
+	struct span_key key;
+	struct grpc_call *c = (struct grpc_call *)find_server(ctx, &key);
 
 	if (!c || c->event.head.probe != probe_index || !in_set(&connection_error_types, dynamic_type(key.target, GO_ARG1(ctx), load_bias(ctx, p))))
 		return;

@@ -31,6 +31,7 @@ type serverAnyOperation struct {
 			Place         uint32
 			Random        [2]uint64
 			Goroutine     uint64
+			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
@@ -52,7 +53,7 @@ type serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4024]uint8
+	Rest [4016]uint8
 }
 
 type serverContextKey struct {
@@ -209,12 +210,14 @@ const (
 	serverMapOperations               = "operations"
 	serverMapPlaces                   = "places"
 	serverMapSeenItabs                = "seen_itabs"
+	serverMapServedAt                 = "served_at"
 	serverProgConnectionLost          = "connection_lost"
 	serverProgHandleStream            = "handle_stream"
 	serverProgHandlerWriteStatus      = "handler_write_status"
 	serverProgWriteStatus             = "write_status"
 	serverVarConnectionErrorTypes     = "connection_error_types"
 	serverVarConnectionLostPoints     = "connection_lost_points"
+	serverVarFailRead                 = "fail_read"
 	serverVarFailWrite                = "fail_write"
 	serverVarG_parentGoid             = "g_parent_goid"
 	serverVarG_stackHi                = "g_stack_hi"
@@ -318,6 +321,7 @@ type serverMapSpecs struct {
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
 	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 }
 
 // serverVariableSpecs contains global variables before they are loaded into the kernel.
@@ -326,6 +330,7 @@ type serverMapSpecs struct {
 type serverVariableSpecs struct {
 	ConnectionErrorTypes     *ebpf.VariableSpec `ebpf:"connection_error_types"`
 	ConnectionLostPoints     *ebpf.VariableSpec `ebpf:"connection_lost_points"`
+	FailRead                 *ebpf.VariableSpec `ebpf:"fail_read"`
 	FailWrite                *ebpf.VariableSpec `ebpf:"fail_write"`
 	G_parentGoid             *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	G_stackHi                *ebpf.VariableSpec `ebpf:"g_stack_hi"`
@@ -397,6 +402,7 @@ type serverMaps struct {
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
 	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.Map `ebpf:"served_at"`
 }
 
 func (m *serverMaps) Close() error {
@@ -411,6 +417,7 @@ func (m *serverMaps) Close() error {
 		m.Operations,
 		m.Places,
 		m.SeenItabs,
+		m.ServedAt,
 	)
 }
 
@@ -420,6 +427,7 @@ func (m *serverMaps) Close() error {
 type serverVariables struct {
 	ConnectionErrorTypes     *ebpf.Variable `ebpf:"connection_error_types"`
 	ConnectionLostPoints     *ebpf.Variable `ebpf:"connection_lost_points"`
+	FailRead                 *ebpf.Variable `ebpf:"fail_read"`
 	FailWrite                *ebpf.Variable `ebpf:"fail_write"`
 	G_parentGoid             *ebpf.Variable `ebpf:"g_parent_goid"`
 	G_stackHi                *ebpf.Variable `ebpf:"g_stack_hi"`

@@ -95,7 +95,7 @@ static __always_inline void go_on(struct pt_regs *ctx, struct span_key *key, str
 {
 	struct go_string piece;
 
-	if (!may_call(ctx, s->ret, s->back) || !next_piece(key, s, &piece)) {
+	if (!may_go_on(ctx, s->ret, s->back) || !next_piece(key, s, &piece)) {
 		pass_by(s);
 		SET_ARG1(ctx, 0);
 		SET_ARG2(ctx, 0);
@@ -112,7 +112,7 @@ static __always_inline void go_on(struct pt_regs *ctx, struct span_key *key, str
 // returns to, 1: its caller's frame
 static __always_inline void end_fields(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct span_key key = caller_key(ctx, ROLE_CLIENT);
 	struct steering *s = find_steering(&key);
 	const volatile struct point *failed = &steer_request_failed_points.at[0];
 	__u64 bias = load_bias(ctx, p), depth = depth_of(ctx);
@@ -127,10 +127,12 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 		go_on(ctx, &key, s, bias);
 		return;
 	}
-	if (!can_steer() || !key.goroutine || !in_set(&request_returns, result_word(ctx, p, 0) - bias))
+	if (!can_steer() || !in_set(&request_returns, result_word(ctx, p, 0) - bias))
 		return;
 	struct steer_note *note = find_request(&key, REG_SP(ctx) + p->results[1].off, bias);
-	s = note ? new_steering(&key, note) : NULL;
+	if (note)
+		note->number = goroutine_id(ctx);
+	s = note ? new_steering(ctx, &key, note) : NULL;
 	if (!s)
 		return;
 	s->note.depth = depth;
@@ -139,7 +141,7 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 	s->ret = s->back - failed->behind;
 	if (!may_call(ctx, s->ret, s->back))
 		count_loss(LOSS_INJECT_PREEMPTED); // since its last call returned
-	else if (compose_fields(key.target, key.goroutine, bias, carried_state(key.target, s->note.owner) != 0) && may_begin(s, key.target)) {
+	else if (compose_fields(key.target, key.goroutine, bias, carried_state(s->note.owner) != 0) && may_begin(s, key.target)) {
 		go_on(ctx, &key, s, bias);
 		return;
 	}
@@ -149,7 +151,7 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 // continue_fields makes the goroutine go on where a piece is written, whose number of bytes the program takes for an error.
 static __always_inline void continue_fields(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct span_key key = caller_key(ctx, ROLE_CLIENT);
 	struct steering *s = find_steering(&key);
 
 	if (s && s->state == STEER_GOING && at_place(ctx, s, s->back))

@@ -35,7 +35,7 @@ static __always_inline bool find_incoming(struct http_call *c)
 	return false;
 }
 
-__noinline __u64 carried_state(__u32 target, __u64 owner)
+__noinline __u64 carried_state(__u64 owner)
 {
 	struct http_call *c = (struct http_call *)find_ref(owner);
 

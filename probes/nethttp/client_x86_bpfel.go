@@ -31,6 +31,7 @@ type clientAnyOperation struct {
 			Place         uint32
 			Random        [2]uint64
 			Goroutine     uint64
+			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
@@ -52,7 +53,7 @@ type clientAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4024]uint8
+	Rest [4016]uint8
 }
 
 type clientContextKey struct {
@@ -207,6 +208,7 @@ type clientSpanText struct {
 
 type clientSteerNote struct {
 	_      structs.HostLayout
+	Number uint64
 	Depth  uint64
 	Owner  uint64
 	Header uint64
@@ -229,6 +231,7 @@ type clientSteering struct {
 	State uint32
 	Rerun uint32
 	Since uint64
+	Sp    uint64
 	Note  clientSteerNote
 	Call  uint64
 	Ret   uint64
@@ -270,6 +273,7 @@ const (
 	clientMapOperations              = "operations"
 	clientMapPlaces                  = "places"
 	clientMapSeenItabs               = "seen_itabs"
+	clientMapServedAt                = "served_at"
 	clientMapSteerNotes              = "steer_notes"
 	clientMapSteeringZero            = "steering_zero"
 	clientMapSteerings               = "steerings"
@@ -298,6 +302,7 @@ const (
 	clientVarConnWerr                = "conn_werr"
 	clientVarConnWriterErr           = "conn_writer_err"
 	clientVarConnWriterItabs         = "conn_writer_itabs"
+	clientVarFailRead                = "fail_read"
 	clientVarFailWrite               = "fail_write"
 	clientVarFramerWbuf              = "framer_wbuf"
 	clientVarG_parentGoid            = "g_parent_goid"
@@ -418,6 +423,7 @@ type clientMapSpecs struct {
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
 	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
@@ -442,6 +448,7 @@ type clientVariableSpecs struct {
 	ConnWerr                *ebpf.VariableSpec `ebpf:"conn_werr"`
 	ConnWriterErr           *ebpf.VariableSpec `ebpf:"conn_writer_err"`
 	ConnWriterItabs         *ebpf.VariableSpec `ebpf:"conn_writer_itabs"`
+	FailRead                *ebpf.VariableSpec `ebpf:"fail_read"`
 	FailWrite               *ebpf.VariableSpec `ebpf:"fail_write"`
 	FramerWbuf              *ebpf.VariableSpec `ebpf:"framer_wbuf"`
 	G_parentGoid            *ebpf.VariableSpec `ebpf:"g_parent_goid"`
@@ -524,6 +531,7 @@ type clientMaps struct {
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
 	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.Map `ebpf:"served_at"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
@@ -544,6 +552,7 @@ func (m *clientMaps) Close() error {
 		m.Operations,
 		m.Places,
 		m.SeenItabs,
+		m.ServedAt,
 		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,
@@ -569,6 +578,7 @@ type clientVariables struct {
 	ConnWerr                *ebpf.Variable `ebpf:"conn_werr"`
 	ConnWriterErr           *ebpf.Variable `ebpf:"conn_writer_err"`
 	ConnWriterItabs         *ebpf.Variable `ebpf:"conn_writer_itabs"`
+	FailRead                *ebpf.Variable `ebpf:"fail_read"`
 	FailWrite               *ebpf.Variable `ebpf:"fail_write"`
 	FramerWbuf              *ebpf.Variable `ebpf:"framer_wbuf"`
 	G_parentGoid            *ebpf.Variable `ebpf:"g_parent_goid"`

@@ -17,11 +17,11 @@ volatile const struct points steer_end_return_points;
 // note_header notes whose call the goroutine writes a header for. 1: h, 2–3: w
 static __always_inline void note_header(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct span_key key = caller_key(ctx, ROLE_CLIENT);
 	struct header_key k = { .target = key.target, .header = GO_ARG1(ctx) };
 	struct header_owner *owner = bpf_map_lookup_elem(&calls_by_header, &k);
 
-	if (!owner || !key.goroutine)
+	if (!owner)
 		return;
 	if (!owner->call) {
 		count_loss(LOSS_INJECT_SHARED);
@@ -32,7 +32,7 @@ static __always_inline void note_header(struct pt_regs *ctx, const volatile stru
 		return;
 	}
 	struct steer_note note = {
-		.depth = depth_of(ctx), .owner = owner->call, .header = k.header, .writer = { GO_ARG2(ctx), GO_ARG3(ctx) },
+		.number = goroutine_id(ctx), .depth = depth_of(ctx), .owner = owner->call, .header = k.header, .writer = { GO_ARG2(ctx), GO_ARG3(ctx) },
 	};
 	bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
 }
@@ -49,7 +49,7 @@ __noinline int compose_lines(__u32 target, __u64 goroutine, __u64 bias)
 	if (!c)
 		return 0;
 	__u8 *text = s->text;
-	if (carried_state(target, s->note.owner)) {
+	if (carried_state(s->note.owner)) {
 		__builtin_memcpy(text, state, STATE_TEXT);
 		text += STATE_TEXT;
 		s->length = STATE_TEXT;
@@ -80,7 +80,7 @@ static __always_inline bool ends_header(__u64 ptr, __u64 len)
 // io.WriteString: 1–2: w, 3–4: s
 static __always_inline void begin_lines(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct span_key key = caller_key(ctx, ROLE_CLIENT);
 	struct steering *s = find_steering(&key);
 	__u64 bias = load_bias(ctx, p);
 	struct go_string piece;
@@ -100,7 +100,7 @@ static __always_inline void begin_lines(struct pt_regs *ctx, const volatile stru
 		count_loss(LOSS_INJECT_WRITER);
 		return;
 	}
-	s = new_steering(&key, note);
+	s = new_steering(ctx, &key, note);
 	if (!s)
 		return;
 	s->own.ptr = GO_ARG3(ctx);
@@ -121,7 +121,7 @@ static __always_inline void begin_lines(struct pt_regs *ctx, const volatile stru
 // io.WriteString's results: 1: n, 2–3: err
 static __always_inline void continue_lines(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct span_key key = caller_key(ctx, ROLE_CLIENT);
 	struct steering *s = find_steering(&key);
 	struct go_string piece;
 
@@ -140,7 +140,7 @@ static __always_inline void continue_lines(struct pt_regs *ctx, const volatile s
 	SET_ARG2(ctx, s->note.writer[1]);
 	SET_ARG3(ctx, piece.ptr);
 	SET_ARG4(ctx, piece.len);
-	if (!may_call(ctx, s->ret, s->ret)) { // the goroutine was preempted right here
+	if (!may_go_on(ctx, s->ret, s->ret)) { // the goroutine was preempted right here
 		s->rerun = 1;
 		SET_IP(ctx, s->call);
 		return;

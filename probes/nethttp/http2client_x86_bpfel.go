@@ -31,6 +31,7 @@ type http2clientAnyOperation struct {
 			Place         uint32
 			Random        [2]uint64
 			Goroutine     uint64
+			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
@@ -52,7 +53,7 @@ type http2clientAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4024]uint8
+	Rest [4016]uint8
 }
 
 type http2clientContextKey struct {
@@ -149,6 +150,7 @@ type http2clientSpanKey struct {
 
 type http2clientSteerNote struct {
 	_      structs.HostLayout
+	Number uint64
 	Depth  uint64
 	Owner  uint64
 	Header uint64
@@ -171,6 +173,7 @@ type http2clientSteering struct {
 	State uint32
 	Rerun uint32
 	Since uint64
+	Sp    uint64
 	Note  http2clientSteerNote
 	Call  uint64
 	Ret   uint64
@@ -212,6 +215,7 @@ const (
 	http2clientMapOperations                   = "operations"
 	http2clientMapPlaces                       = "places"
 	http2clientMapSeenItabs                    = "seen_itabs"
+	http2clientMapServedAt                     = "served_at"
 	http2clientMapSteerNotes                   = "steer_notes"
 	http2clientMapSteeringZero                 = "steering_zero"
 	http2clientMapSteerings                    = "steerings"
@@ -235,6 +239,7 @@ const (
 	http2clientVarConnWerr                     = "conn_werr"
 	http2clientVarConnWriterErr                = "conn_writer_err"
 	http2clientVarConnWriterItabs              = "conn_writer_itabs"
+	http2clientVarFailRead                     = "fail_read"
 	http2clientVarFailWrite                    = "fail_write"
 	http2clientVarFramerWbuf                   = "framer_wbuf"
 	http2clientVarG_parentGoid                 = "g_parent_goid"
@@ -346,6 +351,7 @@ type http2clientMapSpecs struct {
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
 	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
 	Steerings      *ebpf.MapSpec `ebpf:"steerings"`
@@ -369,6 +375,7 @@ type http2clientVariableSpecs struct {
 	ConnWerr                     *ebpf.VariableSpec `ebpf:"conn_werr"`
 	ConnWriterErr                *ebpf.VariableSpec `ebpf:"conn_writer_err"`
 	ConnWriterItabs              *ebpf.VariableSpec `ebpf:"conn_writer_itabs"`
+	FailRead                     *ebpf.VariableSpec `ebpf:"fail_read"`
 	FailWrite                    *ebpf.VariableSpec `ebpf:"fail_write"`
 	FramerWbuf                   *ebpf.VariableSpec `ebpf:"framer_wbuf"`
 	G_parentGoid                 *ebpf.VariableSpec `ebpf:"g_parent_goid"`
@@ -446,6 +453,7 @@ type http2clientMaps struct {
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
 	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
+	ServedAt       *ebpf.Map `ebpf:"served_at"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
 	Steerings      *ebpf.Map `ebpf:"steerings"`
@@ -466,6 +474,7 @@ func (m *http2clientMaps) Close() error {
 		m.Operations,
 		m.Places,
 		m.SeenItabs,
+		m.ServedAt,
 		m.SteerNotes,
 		m.SteeringZero,
 		m.Steerings,
@@ -490,6 +499,7 @@ type http2clientVariables struct {
 	ConnWerr                     *ebpf.Variable `ebpf:"conn_werr"`
 	ConnWriterErr                *ebpf.Variable `ebpf:"conn_writer_err"`
 	ConnWriterItabs              *ebpf.Variable `ebpf:"conn_writer_itabs"`
+	FailRead                     *ebpf.Variable `ebpf:"fail_read"`
 	FailWrite                    *ebpf.Variable `ebpf:"fail_write"`
 	FramerWbuf                   *ebpf.Variable `ebpf:"framer_wbuf"`
 	G_parentGoid                 *ebpf.Variable `ebpf:"g_parent_goid"`

@@ -16,7 +16,7 @@ int http2_run_handler(struct pt_regs *ctx)
 	struct span_key key = server_key(ctx);
 
 	if (find_point(ctx, &http2_run_handler_points))
-		begin_request(&key, GO_ARG3(ctx), GO_ARG2(ctx), false);
+		begin_request(ctx, &key, GO_ARG3(ctx), GO_ARG2(ctx), false);
 	return 0;
 }
 

@@ -31,6 +31,7 @@ type http2serverAnyOperation struct {
 			Place         uint32
 			Random        [2]uint64
 			Goroutine     uint64
+			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
@@ -52,7 +53,7 @@ type http2serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4024]uint8
+	Rest [4016]uint8
 }
 
 type http2serverContextKey struct {
@@ -131,6 +132,7 @@ const (
 	http2serverMapOperationCount         = "operation_count"
 	http2serverMapOperations             = "operations"
 	http2serverMapPlaces                 = "places"
+	http2serverMapServedAt               = "served_at"
 	http2serverProgHttp2HandlerDone      = "http2_handler_done"
 	http2serverProgHttp2RunHandler       = "http2_run_handler"
 	http2serverVarBoundsCode             = "bounds_code"
@@ -238,6 +240,7 @@ type http2serverMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 }
 
 // http2serverVariableSpecs contains global variables before they are loaded into the kernel.
@@ -319,6 +322,7 @@ type http2serverMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	ServedAt       *ebpf.Map `ebpf:"served_at"`
 }
 
 func (m *http2serverMaps) Close() error {
@@ -331,6 +335,7 @@ func (m *http2serverMaps) Close() error {
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.ServedAt,
 	)
 }
 

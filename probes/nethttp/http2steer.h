@@ -14,6 +14,7 @@ volatile const __s64 stream_conn, conn_hbuf;
 static __always_inline void note_stream(struct pt_regs *ctx)
 {
 	struct span_key stream = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct span_key key = caller_key(ctx, ROLE_CLIENT);
 	struct http_call *c = call_of_stream(ctx, &stream);
 
 	if (!c || !c->work.header || stream_conn == ABSENT || conn_hbuf == ABSENT)
@@ -23,8 +24,8 @@ static __always_inline void note_stream(struct pt_regs *ctx)
 		count_loss(LOSS_INJECT_NO_ROOM);
 		return;
 	}
-	struct steer_note note = { .owner = ref_to(&c->slot), .header = c->work.header, .writer = { conn + conn_hbuf } };
-	bpf_map_update_elem(&steer_notes, &stream, &note, BPF_ANY);
+	struct steer_note note = { .number = stream.goroutine, .owner = ref_to(&c->slot), .header = c->work.header, .writer = { conn + conn_hbuf } };
+	bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
 }
 
 // compose_fields makes the text of the fields and finds its pieces: 1 if all are in the target's memory.
@@ -36,7 +37,7 @@ __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
 
 	if (!c)
 		return 0;
-	put_fields(s, &c->event.head, carried_state(target, s->note.owner) ? c->slot.trace_state_len : 0, bias);
+	put_fields(s, &c->event.head, carried_state(s->note.owner) ? c->slot.trace_state_len : 0, bias);
 	if (all_hold(&key, s))
 		return 1;
 	count_loss(LOSS_INJECT_FAULT);
@@ -58,11 +59,13 @@ static __always_inline bool encoded(struct pt_regs *ctx, struct steering *s)
 	return content.ptr && content.len && !(s->content ? s->results[3] : s->results[2]);
 }
 
-// end_fields lets the code go on behind the call as if it had just come back.
-static __always_inline void end_fields(struct pt_regs *ctx, struct span_key *key, struct steering *s)
+// end_fields lets the code go on behind the call as if it had just come back. False: the buffer cannot be read at this moment.
+static __always_inline bool end_fields(struct pt_regs *ctx, struct span_key *key, struct steering *s)
 {
 	if (s->content) {
 		struct go_slice content = unread(s->note.writer[0]);
+		if (read_fails() || !content.ptr)
+			return false;
 		s->results[0] = content.ptr;
 		s->results[1] = content.len;
 		s->results[2] = content.cap;
@@ -74,22 +77,23 @@ static __always_inline void end_fields(struct pt_regs *ctx, struct span_key *key
 	SET_ARG5(ctx, s->results[4]);
 	SET_IP(ctx, s->ret);
 	stop_steering(key);
+	return true;
 }
 
 // continue_fields makes the goroutine write the next piece. It stops where the fields' encoding has come back, and each piece.
 // (*bytes.Buffer).WriteString: 1: b, 2–3: s
 static __always_inline void continue_fields(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
+	struct span_key key = caller_key(ctx, ROLE_CLIENT);
 	struct steering *s = find_steering(&key);
 	__u64 bias = load_bias(ctx, p);
-	struct go_string piece;
+	struct go_string piece = {};
 
 	struct steer_note *note = bpf_map_lookup_elem(&steer_notes, &key);
 	if (note) {
 		if ((REG_IP(ctx) ^ p->addr) & 0xfff) // another agent's program came first
 			return;
-		s = new_steering(&key, note);
+		s = new_steering(ctx, &key, note);
 		if (!s)
 			return;
 		s->back = REG_IP(ctx);
@@ -110,11 +114,10 @@ static __always_inline void continue_fields(struct pt_regs *ctx, const volatile 
 	} else if (!s || s->state != STEER_GOING || !at_place(ctx, s, s->back)) {
 		return;
 	}
-	if (!next_piece(&key, s, &piece) || !may_call(ctx, s->ret, s->back)) {
-		end_fields(ctx, &key, s);
+	bool may = may_go_on(ctx, s->ret, s->back);
+	if ((!next_piece(&key, s, &piece) || !may) && (end_fields(ctx, &key, s) || !may))
 		return;
-	}
-	SET_ARG1(ctx, s->note.writer[0]);
+	SET_ARG1(ctx, s->note.writer[0]); // an empty piece, which makes the buffer's page present, if it could not be read
 	SET_ARG2(ctx, piece.ptr);
 	SET_ARG3(ctx, piece.len);
 	make_call(ctx, bias + buffer_write_string, s->ret);

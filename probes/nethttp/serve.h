@@ -65,7 +65,7 @@ static __always_inline __u64 held_header(__u64 request, __u64 response, bool con
 // begin_request starts the request's span before its handler runs. connection is whether the goroutine serves one request after
 // the other; else it is the request's own. In the first case the parent of all of the connection's requests' contexts
 // stands for them.
-static __always_inline void begin_request(struct span_key *key, __u64 request, __u64 response, bool connection)
+static __always_inline void begin_request(struct pt_regs *ctx, struct span_key *key, __u64 request, __u64 response, bool connection)
 {
 	if (!key->goroutine) {
 		count_loss(LOSS_READ);
@@ -74,6 +74,7 @@ static __always_inline void begin_request(struct span_key *key, __u64 request, _
 	struct http_request *r = begin(key);
 	if (!r)
 		return;
+	note_server(ctx, key, &r->slot);
 	r->event.head.target = key->target;
 	r->event.head.start = bpf_ktime_get_boot_ns();
 	r->work.response = response;
@@ -145,8 +146,8 @@ static __always_inline void send_request(struct http_request *r)
 // handler's return and after its panic.
 static __always_inline void end_stream(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = server_key(ctx);
-	struct http_request *r = find_request(&key);
+	struct span_key key;
+	struct http_request *r = (struct http_request *)find_server(ctx, &key);
 
 	if (!r)
 		return;

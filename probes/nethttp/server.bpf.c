@@ -23,7 +23,7 @@ int serve_http(struct pt_regs *ctx)
 	__u64 itab = GO_ARG2(ctx) - load_bias(ctx, p);
 	bool connection = in_set(&response_itabs, itab);
 	if (connection || (stream_done_points.n && in_set(&stream_itabs, itab)))
-		begin_request(&key, GO_ARG4(ctx), GO_ARG3(ctx), connection);
+		begin_request(ctx, &key, GO_ARG4(ctx), GO_ARG3(ctx), connection);
 	else if (!find_served(key.target, key.goroutine)) // by the probe of another HTTP/2 server
 		count_loss(LOSS_UNSUPPORTED);
 	return 0;
@@ -32,8 +32,8 @@ int serve_http(struct pt_regs *ctx)
 // keep_route keeps the route that a mux has found.
 static __always_inline void keep_route(struct pt_regs *ctx, const volatile struct point *p)
 {
-	struct span_key key = server_key(ctx);
-	struct http_request *r = find_request(&key);
+	struct span_key key;
+	struct http_request *r = (struct http_request *)find_server(ctx, &key);
 	if (!r && g_parent_goid != ABSENT) { // http.TimeoutHandler matches in a goroutine that the connection's has started
 		key.goroutine = read_u64(GO_G(ctx) + g_parent_goid);
 		r = find_request(&key);
@@ -81,11 +81,11 @@ static __always_inline void finish(struct http_request *r)
 SEC("uprobe/serve_http_return")
 int serve_http_return(struct pt_regs *ctx)
 {
-	struct span_key key = server_key(ctx);
+	struct span_key key;
 
 	if (!find_point(ctx, &serve_http_return_points))
 		return 0;
-	struct http_request *r = find_request(&key);
+	struct http_request *r = (struct http_request *)find_server(ctx, &key);
 	if (!r)
 		return 0;
 	finish(r);
@@ -99,11 +99,11 @@ SEC("uprobe/serve_unwind")
 int serve_unwind(struct pt_regs *ctx)
 {
 	const volatile struct point *p = find_point(ctx, &serve_unwind_points);
-	struct span_key key = server_key(ctx);
+	struct span_key key;
 
 	if (!p)
 		return 0;
-	struct http_request *r = find_request(&key);
+	struct http_request *r = (struct http_request *)find_server(ctx, &key);
 	if (!r)
 		return 0;
 	if (r->slot.state == OPERATION_SAMPLED) {

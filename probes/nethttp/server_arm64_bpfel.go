@@ -31,6 +31,7 @@ type serverAnyOperation struct {
 			Place         uint32
 			Random        [2]uint64
 			Goroutine     uint64
+			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
@@ -52,7 +53,7 @@ type serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4024]uint8
+	Rest [4016]uint8
 }
 
 type serverContextKey struct {
@@ -202,6 +203,7 @@ const (
 	serverMapOperationCount        = "operation_count"
 	serverMapOperations            = "operations"
 	serverMapPlaces                = "places"
+	serverMapServedAt              = "served_at"
 	serverProgMuxMatch             = "mux_match"
 	serverProgServeHttp            = "serve_http"
 	serverProgServeHttpReturn      = "serve_http_return"
@@ -326,6 +328,7 @@ type serverMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 }
 
 // serverVariableSpecs contains global variables before they are loaded into the kernel.
@@ -418,6 +421,7 @@ type serverMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	ServedAt       *ebpf.Map `ebpf:"served_at"`
 }
 
 func (m *serverMaps) Close() error {
@@ -430,6 +434,7 @@ func (m *serverMaps) Close() error {
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.ServedAt,
 	)
 }
 

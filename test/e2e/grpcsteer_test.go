@@ -29,6 +29,20 @@ func TestGRPCSteerStorm(t *testing.T) {
 	}
 }
 
+// TestGRPCSteerUnreadable is TestSteerUnreadable for gRPC.
+func TestGRPCSteerUnreadable(t *testing.T) {
+	for _, b := range relayBuilds() {
+		t.Run(b.spec.String(), func(t *testing.T) {
+			target, options := steered(t, b.spec)
+			options.Env = append(options.Env, "REMORA_TEST_FAIL_READ=2")
+			upstream := testenv.StartTarget(t, testenv.Build(t, b.spec), nil)
+			agent := testenv.StartAgent(t, options)
+			agent.WaitTraced(t, target.PID)
+			callAll(t, target, upstream, 5, 1)
+		})
+	}
+}
+
 // TestGRPCSteerAttachDetach: agents come and go while calls are on their way. A field is whole or not there, and no call fails.
 func TestGRPCSteerAttachDetach(t *testing.T) {
 	for _, b := range relayBuilds() {

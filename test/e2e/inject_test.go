@@ -306,7 +306,7 @@ func TestTracingDamagesNothing(t *testing.T) {
 				Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_PROPAGATION=none"},
 			})
 			agent.WaitTraced(t, target.PID)
-			sendAll(t, target, *requests, 1)
+			sendAll(t, target, *requests, 1, 0)
 		})
 	}
 }
@@ -328,7 +328,7 @@ func TestInjectDamagesNothing(t *testing.T) {
 					Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_INJECT=write", fmt.Sprint("REMORA_TEST_FAIL_WRITE=", step)},
 				})
 				agent.WaitTraced(t, target.PID)
-				sendAll(t, target, *requests, 1)
+				sendAll(t, target, *requests, 1, 0)
 				if target.Exited() {
 					t.Errorf("target is gone:\n%s", target.Output())
 				}
@@ -338,8 +338,8 @@ func TestInjectDamagesNothing(t *testing.T) {
 }
 
 // sendAll sends n requests in each of five ways, from so many connections at a time for each way. Every 50th body is of 1 MB, every tenth header block is of
-// many KB; behind the first 1,600 a twentieth of that.
-func sendAll(t *testing.T, target *testenv.Target, n, connections int) {
+// many KB; behind the first 400 a twentieth of that.
+func sendAll(t *testing.T, target *testenv.Target, n, connections, least int) {
 	t.Helper()
 	ways := map[string]string{
 		"http1": "http://" + target.Addr("plain"), "http2": "https://" + target.Addr("tls"), "h2c": "http://" + target.Addr("h2c"),
@@ -353,7 +353,7 @@ func sendAll(t *testing.T, target *testenv.Target, n, connections int) {
 		for range connections {
 			group.Go(func() {
 				for i := int(sent.Add(1)) - 1; i < n; i = int(sent.Add(1)) - 1 {
-					sendNth(t, client, target, how, base, i)
+					sendNth(t, client, target, how, base, i, least)
 					if i%500 == 499 {
 						t.Logf("%s: %d requests", how, i+1)
 					}
@@ -364,8 +364,8 @@ func sendAll(t *testing.T, target *testenv.Target, n, connections int) {
 	group.Wait()
 }
 
-// sendNth sends the i-th request in one way.
-func sendNth(t *testing.T, client *http.Client, target *testenv.Target, how, base string, i int) {
+// sendNth sends the i-th request in one way. It has so many traceparents at least, and one at most.
+func sendNth(t *testing.T, client *http.Client, target *testenv.Target, how, base string, i, least int) {
 	headers := []int{100, 0, 1000, 3000, 3700, 3800, 3900, 4000, 4100}
 	longHeaders := []int{8000, 16000, 20000, 60000}
 	bodies := []int{0, 1, 1000, 20000}
@@ -397,5 +397,9 @@ func sendNth(t *testing.T, client *http.Client, target *testenv.Target, how, bas
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		t.Errorf("%s, header %d, body %d: %s: %s", how, header, size, resp.Status, answer)
+		return
+	}
+	if n, err := strconv.Atoi(resp.Header.Get("X-Traceparents")); err != nil || n > 1 || n < least {
+		t.Errorf("%s, header %d, body %d: %q lines of traceparent", how, header, size, resp.Header.Get("X-Traceparents"))
 	}
 }

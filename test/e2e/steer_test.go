@@ -32,7 +32,7 @@ func TestSteerStorm(t *testing.T) {
 			agent := testenv.StartAgent(t, options)
 			agent.WaitTraced(t, target.PID)
 			stop := interrupt(target.PID)
-			sendAll(t, target, *requests, 13)
+			sendAll(t, target, *requests, 13, 1)
 			stop()
 			if target.Exited() {
 				t.Errorf("target is gone:\n%s", target.Output())
@@ -68,7 +68,24 @@ func TestSteerAttachDetach(t *testing.T) {
 	for _, spec := range injectBuilds("testdata/xnet") {
 		t.Run(spec.String(), func(t *testing.T) {
 			target, options := steered(t, spec)
-			comeAndGo(t, target, options, func() { sendAll(t, target, 20, 1) })
+			comeAndGo(t, target, options, func() { sendAll(t, target, 20, 1, 0) })
+		})
+	}
+}
+
+// TestSteerUnreadable: the kernel may be moving a page just when a program wants to read it, in the middle of a header as well. Here each second
+// such read fails: requests are what they were, and carry one traceparent.
+func TestSteerUnreadable(t *testing.T) {
+	for _, spec := range injectBuilds("testdata/xnet") {
+		t.Run(spec.String(), func(t *testing.T) {
+			target, options := steered(t, spec)
+			options.Env = append(options.Env, "REMORA_TEST_FAIL_READ=2")
+			agent := testenv.StartAgent(t, options)
+			agent.WaitTraced(t, target.PID)
+			sendAll(t, target, 20, 1, 1)
+			if n := agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
+				t.Errorf("%v requests went without traceparent", n)
+			}
 		})
 	}
 }
@@ -78,7 +95,7 @@ func TestSteerKilled(t *testing.T) {
 	for _, spec := range injectBuilds("testdata/xnet") {
 		t.Run(spec.String(), func(t *testing.T) {
 			target, options := steered(t, spec)
-			underLoad(t, target, func() { sendAll(t, target, 20, 1) }, func() {
+			underLoad(t, target, func() { sendAll(t, target, 20, 1, 0) }, func() {
 				for range *rounds {
 					agent := testenv.StartAgent(t, options)
 					agent.WaitTraced(t, target.PID)
@@ -157,7 +174,7 @@ func TestSteerTwoAgents(t *testing.T) {
 			for range 2 {
 				testenv.StartAgent(t, options).WaitTraced(t, target.PID)
 			}
-			sendAll(t, target, *requests, 1)
+			sendAll(t, target, *requests, 1, 0)
 		})
 	}
 }

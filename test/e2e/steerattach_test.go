@@ -23,7 +23,7 @@ func TestSteerAttachments(t *testing.T) {
 	for i, spec := range injectBuilds("testdata/xnet") {
 		t.Run("http/"+spec.String(), func(t *testing.T) {
 			target, _ := steered(t, spec)
-			attachOften(t, target, testenv.Build(t, spec), func() { sendAll(t, target, 20, 1) })
+			attachOften(t, target, testenv.Build(t, spec), func() { sendAll(t, target, 20, 1, 0) })
 		})
 		b := relayBuilds()[i]
 		t.Run("grpc/"+b.spec.String(), func(t *testing.T) {

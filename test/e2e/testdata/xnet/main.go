@@ -113,10 +113,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "damaged header", http.StatusBadRequest)
 		return
 	}
-	if n := len(r.Header["Traceparent"]); n > 1 {
-		http.Error(w, fmt.Sprint(n, " lines of traceparent"), http.StatusBadRequest)
-		return
-	}
+	w.Header().Set("X-Traceparents", fmt.Sprint(len(r.Header["Traceparent"])))
 	body, err := io.ReadAll(r.Body) // first: a server of HTTP/1 stops reading when it has begun to answer
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -166,6 +163,7 @@ func call(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("damaged body: %d bytes of %d, %v", len(got), size, err), http.StatusBadGateway)
 		return
 	}
+	w.Header()["X-Traceparents"] = resp.Header["X-Traceparents"]
 	w.WriteHeader(resp.StatusCode)
 	if size == 0 || resp.StatusCode != http.StatusOK {
 		w.Write(got)
