@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strconv"
 	"sync"
 	"testing"
 
@@ -29,14 +30,16 @@ func TestGRPCSteerStorm(t *testing.T) {
 	}
 }
 
-// TestGRPCSteerUnreadable is TestSteerUnreadable for gRPC.
+// TestGRPCSteerUnreadable is TestSteerUnreadable for gRPC. The collector takes its time: a request whose message it takes goes without.
 func TestGRPCSteerUnreadable(t *testing.T) {
+	testenv.RequireRegisterWrites(t)
 	for _, b := range relayBuilds() {
 		t.Run(b.spec.String(), func(t *testing.T) {
-			target, options := steered(t, b.spec)
-			options.Env = append(options.Env, "REMORA_TEST_FAIL_READ=2")
+			target := testenv.StartTarget(t, testenv.Build(t, b.spec), nil)
 			upstream := testenv.StartTarget(t, testenv.Build(t, b.spec), nil)
-			agent := testenv.StartAgent(t, options)
+			agent := testenv.StartAgent(t, testenv.AgentOptions{
+				Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_INJECT=steer", "REMORA_TEST_FAIL_READ=2"},
+			})
 			agent.WaitTraced(t, target.PID)
 			callAll(t, target, upstream, 5, 1)
 		})
