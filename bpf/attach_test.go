@@ -23,6 +23,7 @@ import (
 // attached is the server probe in a running fixture.
 type attached struct {
 	*testenv.Target
+	path     string // of the program
 	id       uint32
 	runtime  *bpf.Runtime
 	reader   *bpf.Reader
@@ -35,7 +36,7 @@ func attach(t *testing.T, v variant, version string) *attached {
 	t.Helper()
 	path := testenv.Build(t, testenv.BuildSpec{Dir: fixture, Go: version, Stripped: true})
 	p := makePlan(t, path, nethttp.Server())
-	a := &attached{Target: testenv.StartTarget(t, path, nil)}
+	a := &attached{Target: testenv.StartTarget(t, path, nil), path: path}
 	a.id = uint32(a.PID)
 	if v.cookie {
 		a.id = 4711

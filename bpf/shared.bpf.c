@@ -18,7 +18,7 @@ const struct go_map_layout *unused_go_map_layout __attribute__((unused));
 const struct sampling *unused_sampling __attribute__((unused));
 const struct absent_page *unused_absent_page __attribute__((unused));
 const enum event_kind *unused_event_kind __attribute__((unused));
-const struct absent_text *unused_absent_text __attribute__((unused));
+const struct text_address *unused_text_address __attribute__((unused));
 const enum text_form *unused_text_form __attribute__((unused));
 const struct span_head *unused_span_head __attribute__((unused));
 const struct context_types *unused_context_types __attribute__((unused));

@@ -20,16 +20,16 @@ type sharedAbsentPage struct {
 	Addr   uint64
 }
 
-type sharedAbsentText struct {
-	_   structs.HostLayout
-	Ptr uint64
-	Len uint64
-}
-
 type sharedAddrSet struct {
 	_    structs.HostLayout
 	N    uint64
 	Addr [8]uint64
+}
+
+type sharedAddressRange struct {
+	_    structs.HostLayout
+	Low  uint64
+	Size uint64
 }
 
 type sharedAnyOperation struct {
@@ -43,18 +43,20 @@ type sharedAnyOperation struct {
 			First         uint32
 			Place         uint32
 			Random        [2]uint64
+			Owner         sharedSpanKey
 			Goroutine     uint64
 			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
+			Kept          uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			KeptLen       uint32
 		}
 		Head sharedSpanHead
 	}
-	Rest [4016]uint8
+	Rest [3992]uint8
 }
 
 type sharedBranch uint32
@@ -233,10 +235,10 @@ type sharedSampling struct {
 	ParentBased uint32
 }
 
-type sharedSeenItab struct {
-	_    structs.HostLayout
-	Key  uint64
-	Type uint64
+type sharedSeenWord struct {
+	_     structs.HostLayout
+	Key   uint64
+	Value uint64
 }
 
 type sharedSpanHead struct {
@@ -333,11 +335,17 @@ type sharedSteering struct {
 	Text        [128]uint8
 }
 
+type sharedTextAddress struct {
+	_   structs.HostLayout
+	Ptr uint64
+	Len uint64
+}
+
 type sharedTextForm uint32
 
 const (
-	sharedTextFormTEXT_ABSENT  sharedTextForm = 32768
-	sharedTextFormTEXT_LONGEST sharedTextForm = 3200
+	sharedTextFormTEXT_BY_ADDRESS sharedTextForm = 32768
+	sharedTextFormTEXT_LONGEST    sharedTextForm = 3200
 )
 
 type sharedValueLimits int32
@@ -377,12 +385,13 @@ const (
 	sharedMapContexts              = "contexts"
 	sharedMapDraining              = "draining"
 	sharedMapEvents                = "events"
+	sharedMapFoundAt               = "found_at"
 	sharedMapFreePlaces            = "free_places"
 	sharedMapLosses                = "losses"
 	sharedMapOperationCount        = "operation_count"
 	sharedMapOperations            = "operations"
 	sharedMapPlaces                = "places"
-	sharedMapSeenItabs             = "seen_itabs"
+	sharedMapSeenWords             = "seen_words"
 	sharedMapServedAt              = "served_at"
 	sharedMapSteerNotes            = "steer_notes"
 	sharedMapSteeringZero          = "steering_zero"
@@ -406,11 +415,11 @@ const (
 	sharedVarPanicGoexit           = "panic_goexit"
 	sharedVarPieces                = "pieces"
 	sharedVarProbeIndex            = "probe_index"
+	sharedVarReadOnly              = "read_only"
 	sharedVarRuntimeG_goid         = "runtime_g_goid"
 	sharedVarSampler               = "sampler"
 	sharedVarTextTypes             = "text_types"
 	sharedVarUnusedAbsentPage      = "unused_absent_page"
-	sharedVarUnusedAbsentText      = "unused_absent_text"
 	sharedVarUnusedBranch          = "unused_branch"
 	sharedVarUnusedContextKey      = "unused_context_key"
 	sharedVarUnusedContextLimits   = "unused_context_limits"
@@ -434,6 +443,7 @@ const (
 	sharedVarUnusedSteerState      = "unused_steer_state"
 	sharedVarUnusedSteerText       = "unused_steer_text"
 	sharedVarUnusedSteering        = "unused_steering"
+	sharedVarUnusedTextAddress     = "unused_text_address"
 	sharedVarUnusedTextForm        = "unused_text_form"
 	sharedVarUnusedValueLimits     = "unused_value_limits"
 	sharedVarUnusedValuePath       = "unused_value_path"
@@ -494,12 +504,13 @@ type sharedMapSpecs struct {
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FoundAt        *ebpf.MapSpec `ebpf:"found_at"`
 	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
-	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
+	SeenWords      *ebpf.MapSpec `ebpf:"seen_words"`
 	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
@@ -529,11 +540,11 @@ type sharedVariableSpecs struct {
 	PanicGoexit           *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	Pieces                *ebpf.VariableSpec `ebpf:"pieces"`
 	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
+	ReadOnly              *ebpf.VariableSpec `ebpf:"read_only"`
 	RuntimeG_goid         *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
 	Sampler               *ebpf.VariableSpec `ebpf:"sampler"`
 	TextTypes             *ebpf.VariableSpec `ebpf:"text_types"`
 	UnusedAbsentPage      *ebpf.VariableSpec `ebpf:"unused_absent_page"`
-	UnusedAbsentText      *ebpf.VariableSpec `ebpf:"unused_absent_text"`
 	UnusedBranch          *ebpf.VariableSpec `ebpf:"unused_branch"`
 	UnusedContextKey      *ebpf.VariableSpec `ebpf:"unused_context_key"`
 	UnusedContextLimits   *ebpf.VariableSpec `ebpf:"unused_context_limits"`
@@ -557,6 +568,7 @@ type sharedVariableSpecs struct {
 	UnusedSteerState      *ebpf.VariableSpec `ebpf:"unused_steer_state"`
 	UnusedSteerText       *ebpf.VariableSpec `ebpf:"unused_steer_text"`
 	UnusedSteering        *ebpf.VariableSpec `ebpf:"unused_steering"`
+	UnusedTextAddress     *ebpf.VariableSpec `ebpf:"unused_text_address"`
 	UnusedTextForm        *ebpf.VariableSpec `ebpf:"unused_text_form"`
 	UnusedValueLimits     *ebpf.VariableSpec `ebpf:"unused_value_limits"`
 	UnusedValuePath       *ebpf.VariableSpec `ebpf:"unused_value_path"`
@@ -589,12 +601,13 @@ type sharedMaps struct {
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FoundAt        *ebpf.Map `ebpf:"found_at"`
 	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
-	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
+	SeenWords      *ebpf.Map `ebpf:"seen_words"`
 	ServedAt       *ebpf.Map `ebpf:"served_at"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
@@ -609,12 +622,13 @@ func (m *sharedMaps) Close() error {
 		m.Contexts,
 		m.Draining,
 		m.Events,
+		m.FoundAt,
 		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
 		m.Operations,
 		m.Places,
-		m.SeenItabs,
+		m.SeenWords,
 		m.ServedAt,
 		m.SteerNotes,
 		m.SteeringZero,
@@ -645,11 +659,11 @@ type sharedVariables struct {
 	PanicGoexit           *ebpf.Variable `ebpf:"panic_goexit"`
 	Pieces                *ebpf.Variable `ebpf:"pieces"`
 	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
+	ReadOnly              *ebpf.Variable `ebpf:"read_only"`
 	RuntimeG_goid         *ebpf.Variable `ebpf:"runtime_g_goid"`
 	Sampler               *ebpf.Variable `ebpf:"sampler"`
 	TextTypes             *ebpf.Variable `ebpf:"text_types"`
 	UnusedAbsentPage      *ebpf.Variable `ebpf:"unused_absent_page"`
-	UnusedAbsentText      *ebpf.Variable `ebpf:"unused_absent_text"`
 	UnusedBranch          *ebpf.Variable `ebpf:"unused_branch"`
 	UnusedContextKey      *ebpf.Variable `ebpf:"unused_context_key"`
 	UnusedContextLimits   *ebpf.Variable `ebpf:"unused_context_limits"`
@@ -673,6 +687,7 @@ type sharedVariables struct {
 	UnusedSteerState      *ebpf.Variable `ebpf:"unused_steer_state"`
 	UnusedSteerText       *ebpf.Variable `ebpf:"unused_steer_text"`
 	UnusedSteering        *ebpf.Variable `ebpf:"unused_steering"`
+	UnusedTextAddress     *ebpf.Variable `ebpf:"unused_text_address"`
 	UnusedTextForm        *ebpf.Variable `ebpf:"unused_text_form"`
 	UnusedValueLimits     *ebpf.Variable `ebpf:"unused_value_limits"`
 	UnusedValuePath       *ebpf.Variable `ebpf:"unused_value_path"`

@@ -10,6 +10,7 @@ import (
 	"github.com/remora-agent/remora/internal/testenv"
 	"github.com/remora-agent/remora/probes"
 	"github.com/remora-agent/remora/probes/nethttp"
+	"github.com/remora-agent/remora/process"
 )
 
 // spans sends a request with these header lines and returns the spans of it.
@@ -19,7 +20,16 @@ func (a *attached) spans(t *testing.T, path, header string) (spans []*tracepb.Sp
 	if err != nil {
 		t.Fatal(err)
 	}
+	b, err := process.Open(a.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
 	target := probes.Target{
+		Constant: func(addr uint64, n int) []byte {
+			text, _ := b.Constant(addr, n)
+			return text
+		},
 		Interval: func(start, end uint64) (uint64, uint64) { return start, end },
 		TypeName: func(uint64) (string, bool) { return "", false },
 	}

@@ -14,7 +14,8 @@ type (
 	SpanKey      = sharedSpanKey
 	ContextKey   = sharedContextKey
 	Pieces       = sharedSteerPieces
-	AbsentText   = sharedAbsentText
+	TextAddress  = sharedTextAddress
+	AddressRange = sharedAddressRange
 )
 
 const (
@@ -67,11 +68,11 @@ const (
 	TextCount      = int(sharedSteerTextTEXT_COUNT)
 )
 
-// Of a text in a page that was not present, an event has the address instead: TextAbsent is set in its length, the bytes are an
-// AbsentText. No text is longer than TextLongest bytes.
+// Of a constant of the program, and of a text in a page that was not present, an event has the address instead: TextByAddress is set in its length, the
+// bytes are a TextAddress. No text is longer than TextLongest bytes.
 const (
-	TextAbsent  = uint16(sharedTextFormTEXT_ABSENT)
-	TextLongest = uint64(sharedTextFormTEXT_LONGEST)
+	TextByAddress = uint16(sharedTextFormTEXT_BY_ADDRESS)
+	TextLongest   = uint64(sharedTextFormTEXT_LONGEST)
 )
 
 const operationIdle = uint32(sharedOperationStateOPERATION_IDLE)

@@ -20,25 +20,25 @@ func Event[T any](dst *T, event []byte, fixed uintptr) error {
 	return nil
 }
 
-// Piece returns length bytes of an event's text from at, or what they stand for, a constant that was not present. What points
+// Piece returns length bytes of an event's text from at, or what they are the address of, a constant of the program. What points
 // outside is empty, and so is what nobody can read.
 func (t Target) Piece(data []byte, at, length uint16) []byte {
-	off, end := int(at), int(at)+int(length&^bpf.TextAbsent)
+	off, end := int(at), int(at)+int(length&^bpf.TextByAddress)
 	if end > len(data) {
 		return nil
 	}
-	if length&bpf.TextAbsent == 0 {
+	if length&bpf.TextByAddress == 0 {
 		return data[off:end]
 	}
-	var absent bpf.AbsentText
-	if end-off != int(unsafe.Sizeof(absent)) || t.Constant == nil {
+	var text bpf.TextAddress
+	if end-off != int(unsafe.Sizeof(text)) || t.Constant == nil {
 		return nil
 	}
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&absent)), unsafe.Sizeof(absent)), data[off:end])
-	if absent.Len > bpf.TextLongest {
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&text)), unsafe.Sizeof(text)), data[off:end])
+	if text.Len > bpf.TextLongest {
 		return nil
 	}
-	return t.Constant(absent.Ptr, int(absent.Len))
+	return t.Constant(text.Ptr, int(text.Len))
 }
 
 // The upper bits of a span's flags:

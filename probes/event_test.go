@@ -88,12 +88,12 @@ func TestPieceAbsent(t *testing.T) {
 		length uint16
 		want   string
 	}{
-		{"constant", target, absent(0x1007, 5), bpf.TextAbsent | 16, "title"},
-		{"none there", target, absent(0x2000, 5), bpf.TextAbsent | 16, ""},
-		{"too long for any", target, absent(0x1007, bpf.TextLongest+1), bpf.TextAbsent | 16, ""},
-		{"not an address", target, absent(0x1007, 5), bpf.TextAbsent | 15, ""},
-		{"cut", target, absent(0x1007, 5)[:19], bpf.TextAbsent | 16, ""},
-		{"nobody to ask", Target{}, absent(0x1007, 5), bpf.TextAbsent | 16, ""},
+		{"constant", target, absent(0x1007, 5), bpf.TextByAddress | 16, "title"},
+		{"none there", target, absent(0x2000, 5), bpf.TextByAddress | 16, ""},
+		{"too long for any", target, absent(0x1007, bpf.TextLongest+1), bpf.TextByAddress | 16, ""},
+		{"not an address", target, absent(0x1007, 5), bpf.TextByAddress | 15, ""},
+		{"cut", target, absent(0x1007, 5)[:19], bpf.TextByAddress | 16, ""},
+		{"nobody to ask", Target{}, absent(0x1007, 5), bpf.TextByAddress | 16, ""},
 	}
 	for _, tt := range tests {
 		if got := Text(tt.target.Piece(tt.data, 4, tt.length)); got != tt.want {

@@ -105,7 +105,7 @@ type Trial struct {
 // Constant is one fact about a binary that the programs know as a constant.
 type Constant struct {
 	Name string // the C variable
-	// Of says where the value comes from: Field, Fields, Size, Itabs, Types, MapOf, Contexts, Values, Entry, Returns or Pieces.
+	// Of says where the value comes from: Field, Fields, Size, Itabs, Types, MapOf, Contexts, Values, Entry, Returns, ReadOnly or Pieces.
 	Of Source
 	// Optional: a field that is missing is bpf.Absent, a set is empty, and the programs do without.
 	Optional bool
@@ -169,11 +169,15 @@ type Returns []CallIn
 // CallIn is every direct call of one function in another.
 type CallIn struct{ Func, Calls string }
 
+// ReadOnly is the part of the file that the program cannot change: its constants. A bpf.AddressRange, of no bytes if there is none.
+type ReadOnly struct{}
+
 // Pieces are where bytes of which trace context can be joined lie in read-only memory.
 type Pieces struct{}
 
 func (Entry) source()    {}
 func (Pieces) source()   {}
+func (ReadOnly) source() {}
 func (Returns) source()  {}
 func (Field) source()    {}
 func (Fields) source()   {}

@@ -164,6 +164,22 @@ func (b *Binary) FileOffset(addr uint64) (uint64, bool) {
 	return s.offset + (addr - s.addr), true
 }
 
+// ReadOnly returns where most of what the program cannot change lies, by virtual addresses: the largest segment that is neither writable nor, if
+// there is such a one, executable. Constant returns what is there.
+func (b *Binary) ReadOnly() (addr, size uint64) {
+	var best segment
+	for _, s := range b.image.segments {
+		if s.writable() {
+			continue
+		}
+		larger := len(s.data) > len(best.data)
+		if best.data == nil || best.executable() && (larger || !s.executable()) || !s.executable() && larger {
+			best = s
+		}
+	}
+	return best.addr, uint64(len(best.data))
+}
+
 // Constant returns the n bytes at a virtual address that the program cannot change, false if that is not what is there.
 func (b *Binary) Constant(addr uint64, n int) (contents []byte, ok bool) {
 	s := b.image.segmentAt(addr)

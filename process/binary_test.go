@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -75,6 +76,25 @@ func TestOpenSelf(t *testing.T) {
 	f, ok := b.FunctionAt(b.Functions("testing.tRunner")["testing.tRunner"][0].Addr)
 	if !ok || f.Name != "testing.tRunner" {
 		t.Errorf("FunctionAt(testing.tRunner) = %v, %v", f, ok)
+	}
+}
+
+// TestReadOnly: the constants of a program are in one segment that it cannot write, whoever has linked it.
+func TestReadOnly(t *testing.T) {
+	const constant = "http: Server closed" // of net/http
+	for _, spec := range []buildSpec{
+		stripped(buildSpec{Go: "1.18.10"}),
+		{Go: "1.27.4", PIE: true, Stripped: true},
+		{Go: "1.26.8", Arch: "arm64", Stripped: true},
+		{Go: "1.26.8", External: true, Stripped: true, LinkerFlags: "-extldflags=-fuse-ld=gold"},
+		{Go: "1.26.8", External: true, Stripped: true, LinkerFlags: "-extldflags=-fuse-ld=lld"},
+	} {
+		b := openFixture(t, spec)
+		addr, size := b.ReadOnly()
+		contents, ok := b.Constant(addr, int(size))
+		if at := bytes.Index(contents, []byte(constant)); !ok || at < 0 {
+			t.Errorf("%v: %q is not among the %d bytes from %#x", spec, constant, size, addr)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@
 
 #include "goroutine.h"
 #include "operation.h"
+#include "seen.h"
 #include "trace.h"
 
 #define MAX_CONTEXT_TYPES 32
@@ -32,46 +33,19 @@ static __always_inline struct go_iface read_iface(__u64 addr)
 	return i;
 }
 
-// What itabs were seen to have as their type: it never changes, and reading the target's memory is what costs most. Programs write here at the same
-// time, so each entry proves itself: key is made of both.
-struct seen_itab {
-	__u64 key, type;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1024);
-	__type(key, __u32);
-	__type(value, struct seen_itab);
-} seen_itabs SEC(".maps");
-
-#define MIX_ITAB 0x9e3779b97f4a7c15 // odd numbers without a pattern
-#define MIX_TYPE 0xc2b2ae3d27d4eb4f
-#define MIX_TARGET 0xd6e8feb86659fd93
-
-// type_of returns what an itab has as its type, 0 for none. Below Linux 5.15 a target may have another's number (its process ID): nothing is kept there.
+// type_of returns what an itab has as its type, 0 for none.
 static __always_inline __u64 type_of(__u32 target, __u64 itab)
 {
-	__u64 type = 0, key = (itab + target * MIX_TARGET) * MIX_ITAB;
-	__u32 i = key >> 54; // one of 1024
-	struct seen_itab *seen;
+	__u64 type = itab ? recall(target, itab) : 0;
 
-	if (!itab)
-		return 0;
-	seen = has_attach_cookie ? bpf_map_lookup_elem(&seen_itabs, &i) : NULL;
-	if (seen) {
-		type = *(volatile __u64 *)&seen->type;
-		if (type && (*(volatile __u64 *)&seen->key ^ type * MIX_TYPE) == key)
-			return type;
-	}
+	if (type || !itab)
+		return type;
 	if (bpf_probe_read_user(&type, sizeof(type), (void *)(itab + ITAB_TYPE))) {
 		report_absent(target, itab + ITAB_TYPE);
 		return 0;
 	}
-	if (seen) {
-		*(volatile __u64 *)&seen->type = type;
-		*(volatile __u64 *)&seen->key = key ^ type * MIX_TYPE;
-	}
+	if (type)
+		remember(target, itab, type);
 	return type;
 }
 
@@ -108,6 +82,7 @@ static __noinline bool to_parent(struct go_iface *c, __u64 type)
 // A search for the operation that a context belongs to, along what it was derived from.
 struct around {
 	struct any_operation *operation; // what was found
+	struct any_operation *near; // what the goroutine that runs serves, if that is known
 	__u64 child; // data word of the context that was looked at before
 	bool done;
 };
@@ -117,8 +92,14 @@ struct around {
 static __always_inline void look_around(struct around *a, __u32 target, __u64 context)
 {
 	struct context_key k = { .target = target, .context = context };
-	__u32 *place = bpf_map_lookup_elem(&contexts, &k);
+	__u32 *place;
 
+	if (a->near && a->near->operation.slot.context == context) {
+		a->operation = a->near;
+		a->done = true;
+		return;
+	}
+	place = bpf_map_lookup_elem(&contexts, &k);
 	if (place) {
 		struct any_operation *o = operation_at(*place);
 		if (o && (o->operation.slot.context == context || o->operation.slot.context == a->child))
@@ -128,10 +109,10 @@ static __always_inline void look_around(struct around *a, __u32 target, __u64 co
 	a->child = context;
 }
 
-// find_by_context returns the operation whose context c is or was derived from.
-static __always_inline struct any_operation *find_by_context(__u32 target, struct go_iface c, __u64 bias)
+// find_by_context returns the operation whose context c is or was derived from. near is what the goroutine that runs serves, or NULL.
+static __always_inline struct any_operation *find_by_context(__u32 target, struct go_iface c, __u64 bias, struct any_operation *near)
 {
-	struct around a = {};
+	struct around a = { .near = near };
 
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_CONTEXT_DEPTH; i++) {

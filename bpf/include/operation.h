@@ -22,14 +22,16 @@ struct operation_slot {
 	__u32 first; // its value at the goroutine's first one
 	__u32 place; // in operations
 	__u64 random[2]; // what the next IDs are made of
+	struct span_key owner; // whose the place is, as in places; its number is 0 if it is nobody's
 	// From here on cleared for each who takes the place:
 	__u64 goroutine; // its number, 0: not known
 	__u64 g; // of the goroutine that serves: address
 	__u64 context; // data word of the operation's context.Context
 	__u64 context_key; // under which the operation is in contexts, 0: under none
 	__u64 header; // where the target holds the header that the operation came with, while it is under way; 0: unknown
+	__u64 kept; // address of what the probe keeps from one operation to the next, 0: nothing
 	__u16 trace_state, trace_state_len; // where its tracestate lies, from the beginning of the entry
-	__u32 pad;
+	__u32 kept_len;
 };
 
 // Every probe's operation begins like this: its slot, then its event.
@@ -60,6 +62,15 @@ struct {
 	__type(key, struct span_key);
 	__type(value, __u32);
 } places SEC(".maps");
+
+// At which place the operation of a key was found last, by some bits of the key. The entry there says whether it is so: looking into a hash map
+// costs ten times as much.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} found_at SEC(".maps");
 
 // The places that are nobody's; the one that was left last, which the cache may still have, is taken first. User space fills it.
 struct {
@@ -120,11 +131,40 @@ static __always_inline struct any_operation *operation_at(__u32 place)
 	return bpf_map_lookup_elem(&operations, &place);
 }
 
+static __always_inline __u32 one_of_1024(__u64 number)
+{
+	return number * 0x9e3779b97f4a7c15 >> 54;
+}
+
+// place_found_at is where found_at has a key's place. NULL below Linux 5.15: a target may have another's number there, and an entry may say that it is
+// an operation's of the one before.
+static __always_inline __u32 *place_found_at(struct span_key *key)
+{
+	__u32 i = one_of_1024(key->goroutine + key->role);
+
+	return has_attach_cookie ? bpf_map_lookup_elem(&found_at, &i) : NULL;
+}
+
+static __always_inline bool owns(struct span_key *key, struct any_operation *o)
+{
+	struct span_key *owner = &o->operation.slot.owner;
+
+	return owner->goroutine == key->goroutine && owner->target == key->target && owner->role == key->role;
+}
+
 static __always_inline struct any_operation *find_operation(struct span_key *key)
 {
-	__u32 *place = bpf_map_lookup_elem(&places, key);
+	__u32 *found = place_found_at(key), *place;
+	struct any_operation *o = found && key->goroutine ? operation_at(*found) : NULL;
 
-	return place ? operation_at(*place) : NULL;
+	if (o && owns(key, o))
+		return o;
+	place = bpf_map_lookup_elem(&places, key);
+	if (!place)
+		return NULL;
+	if (found)
+		*found = *place;
+	return operation_at(*place);
 }
 
 // server_key and caller_key are the goroutine's that runs.
@@ -160,6 +200,10 @@ static __always_inline struct any_operation *take_place(struct span_key *key)
 		bpf_map_push_elem(&free_places, &place, BPF_ANY);
 		return NULL;
 	}
+	slot->owner = *key;
+	__u32 *found = place_found_at(key);
+	if (found)
+		*found = place;
 	__u64 *n = count_of_operations();
 	if (n)
 		__sync_fetch_and_add(n, 1);
@@ -231,6 +275,7 @@ static __always_inline void forget(struct span_key *key, struct operation_slot *
 
 	slot->state = OPERATION_IDLE;
 	slot->g = 0;
+	slot->owner.goroutine = 0;
 	disown_number(key, slot);
 	if (bpf_map_delete_elem(&places, key))
 		return;
@@ -273,9 +318,9 @@ static __always_inline bool takes_end(struct span_key *key, struct operation_slo
 
 static __always_inline __u32 *place_served_at(struct pt_regs *ctx)
 {
-	__u32 i = GO_G(ctx) * 0x9e3779b97f4a7c15 >> 54; // one of 1024
+	__u32 i = one_of_1024(GO_G(ctx));
 
-	return bpf_map_lookup_elem(&served_at, &i);
+	return has_attach_cookie ? bpf_map_lookup_elem(&served_at, &i) : NULL; // as place_found_at
 }
 
 // note_server lets find_server find the entry, where the goroutine that runs begins to serve.
@@ -289,14 +334,31 @@ static __always_inline void note_server(struct pt_regs *ctx, struct span_key *ke
 		*place = slot->place;
 }
 
+// served_here returns the entry of the goroutine that runs if it is known where it has begun to serve; NULL says nothing.
+static __always_inline struct any_operation *served_here(struct pt_regs *ctx, __u32 target)
+{
+	__u32 *place = place_served_at(ctx);
+	struct any_operation *o = place ? operation_at(*place) : NULL;
+
+	return o && o->operation.slot.g == GO_G(ctx) && o->operation.head.target == target ? o : NULL;
+}
+
+// serving returns the request that the goroutine that runs serves, if it is known where it has begun to; NULL says nothing.
+static __always_inline struct any_operation *serving(struct pt_regs *ctx, __u32 target)
+{
+	struct any_operation *o = served_here(ctx, target);
+
+	return o && o->operation.slot.state != OPERATION_IDLE ? o : NULL;
+}
+
 // find_server returns the entry of the goroutine that runs, as a server, and its key; NULL if it has none. A g is another goroutine's when its own has
 // ended; that one's entry is found here only if it has begun to serve itself.
 static __always_inline struct any_operation *find_server(struct pt_regs *ctx, struct span_key *key)
 {
-	__u32 *place = place_served_at(ctx), target = target_id(ctx);
-	struct any_operation *o = place ? operation_at(*place) : NULL;
+	__u32 target = target_id(ctx);
+	struct any_operation *o = served_here(ctx, target);
 
-	if (o && o->operation.slot.g == GO_G(ctx) && o->operation.head.target == target) {
+	if (o) {
 		key->target = target;
 		key->role = ROLE_SERVER;
 		key->goroutine = o->operation.slot.goroutine;

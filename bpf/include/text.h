@@ -4,6 +4,7 @@
 
 #include "event.h"
 #include "go.h"
+#include "seen.h"
 
 #define TEXT_SIZE 3200 // at least what one event appends at most, so that long headers take no room from what comes later
 
@@ -12,14 +13,13 @@ struct span_text {
 	__u16 off, len;
 };
 
-// Constants of the target lie in pages that are present only once it has used them. Of a text that is in none, the event has the
-// address: user space reads the program's file.
-struct absent_text {
+// Of a constant of the program the event has the address, as of a text in a page that is not present: user space reads the program's file.
+struct text_address {
 	__u64 ptr, len;
 };
 
 enum text_form {
-	TEXT_ABSENT = 1 << 15, // set in a piece's length: the bytes are an absent_text
+	TEXT_BY_ADDRESS = 1 << 15, // set in a piece's length: the bytes are a text_address
 	TEXT_LONGEST = TEXT_SIZE,
 };
 
@@ -28,18 +28,18 @@ struct text_area {
 	__u8 data[TEXT_SIZE];
 };
 
-static __always_inline __u32 append_absent(struct text_area *t, __u64 ptr, __u64 len)
+static __always_inline __u32 append_address(struct text_area *t, __u64 ptr, __u64 len)
 {
-	struct absent_text absent = { .ptr = ptr, .len = len };
+	struct text_address address = { .ptr = ptr, .len = len };
 	__u64 off = t->used;
 
-	if (off > TEXT_SIZE - sizeof(absent)) {
+	if (off > TEXT_SIZE - sizeof(address)) {
 		count_loss(LOSS_TRUNCATED);
 		return 0;
 	}
-	__builtin_memcpy(t->data + off, &absent, sizeof(absent));
-	t->used = off + sizeof(absent);
-	return off | (TEXT_ABSENT | sizeof(absent)) << 16;
+	__builtin_memcpy(t->data + off, &address, sizeof(address));
+	t->used = off + sizeof(address);
+	return off | (TEXT_BY_ADDRESS | sizeof(address)) << 16;
 }
 
 // append_text copies at most max bytes (a constant) of a string of the target; what does not fit is cut and counted. Returns
@@ -62,7 +62,7 @@ static __noinline __u32 append_text(struct text_area *t, __u64 ptr, __u64 len, _
 	if (n > max)
 		return 0;
 	if (bpf_probe_read_user(t->data + off, n, (void *)ptr))
-		return append_absent(t, ptr, n);
+		return append_address(t, ptr, n);
 	t->used = off + n;
 	return off | n << 16;
 }
@@ -73,6 +73,39 @@ static __always_inline struct span_text append(struct text_area *t, struct go_st
 	struct span_text piece = { .off = r, .len = r >> 16 };
 
 	return piece;
+}
+
+// append_literal is append for what is often a constant of the program, which it does not read then.
+static __always_inline struct span_text append_literal(struct text_area *t, struct go_string s, const __u32 max, __u64 bias)
+{
+	__u32 r;
+
+	if (!s.len || !never_changes(s.ptr, bias))
+		return append(t, s, max);
+	if (s.len > max)
+		count_loss(LOSS_TRUNCATED);
+	r = append_address(t, s.ptr, s.len > max ? max : s.len);
+	return (struct span_text){ .off = r, .len = r >> 16 };
+}
+
+// append_two appends two texts that lie behind each other with one byte between them, by one read. False, and nothing done, if they do not.
+static __always_inline bool append_two(struct text_area *t, struct go_string a, struct go_string b, const __u32 max, struct span_text *a_out, struct span_text *b_out)
+{
+	struct go_string both = { .ptr = a.ptr, .len = a.len + 1 + b.len };
+	struct span_text piece;
+
+	if (!a.len || !b.len || a.len > max || b.len > max || both.len > max || b.ptr != a.ptr + a.len + 1)
+		return false;
+	piece = append(t, both, max);
+	if (!piece.len)
+		return false;
+	if (piece.len & TEXT_BY_ADDRESS) {
+		t->used = piece.off;
+		return false;
+	}
+	*a_out = (struct span_text){ .off = piece.off, .len = a.len };
+	*b_out = (struct span_text){ .off = piece.off + a.len + 1, .len = b.len };
+	return true;
 }
 
 static __always_inline void append_byte(struct text_area *t, __u8 c)

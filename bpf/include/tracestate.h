@@ -25,7 +25,7 @@ static __always_inline struct span_text append_trace_state(struct text_area *t, 
 		if (all.len)
 			append_byte(t, ',');
 		struct span_text more = append(t, line, TRACE_STATE_MAX);
-		if (more.len & TEXT_ABSENT) { // a list without it says something else, too
+		if (more.len & TEXT_BY_ADDRESS) { // a list without it says something else, too
 			count_loss(LOSS_TRUNCATED);
 			t->used = all.len ? all.off : more.off;
 			all.len = 0;

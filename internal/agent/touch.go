@@ -136,16 +136,16 @@ func (a *Agent) fetchAbsent() {
 	}()
 }
 
-// constant returns n bytes of what a target's program cannot change, at an address of the process where a program found no page.
-// They are nil, and counted, where there is no such thing.
+// constant returns n bytes of what a target's program cannot change, at an address of the process. They are nil, and counted, where there is no such
+// thing: a program found no page there, which is fetched.
 func (a *Agent) constant(t *target, addr uint64, n int) []byte {
-	a.noteAbsent(t, addr)
-	a.noteAbsent(t, addr+uint64(n)-1)
 	if bias, err := a.loadBias(t); err == nil {
 		if text, ok := t.binary.Constant(addr-bias, n); ok {
 			return text
 		}
 	}
+	a.noteAbsent(t, addr)
+	a.noteAbsent(t, addr+uint64(n)-1)
 	a.counters.unread.Add(1)
 	return nil
 }

@@ -21,6 +21,8 @@ enum cost {
 	COST_TIME,
 	COST_RANDOM,
 	COST_SEND,
+	COST_CALL,
+	COST_SMALLEST,
 	COST_COUNT,
 };
 const enum cost *unused_cost __attribute__((unused));
@@ -66,6 +68,13 @@ __u64 cost_sink;
 		cost_took[kind] = bpf_ktime_get_ns() - since; \
 	} while (0)
 
+// called does next to nothing, in a function of its own.
+static __noinline __u64 called(__u64 a, __u64 *b)
+{
+	*b = a;
+	return a ^ cost_address;
+}
+
 SEC("raw_tracepoint")
 int measure_costs(void *ctx)
 {
@@ -86,5 +95,7 @@ int measure_costs(void *ctx)
 	MEASURE(COST_TIME, *(volatile __u64 *)&cost_sink = bpf_ktime_get_boot_ns());
 	MEASURE(COST_RANDOM, *(volatile __u64 *)&cost_sink = bpf_get_prandom_u32());
 	MEASURE(COST_SEND, bpf_ringbuf_output(&cost_events, entry, sizeof(*entry), BPF_RB_NO_WAKEUP));
+	MEASURE(COST_CALL, *(volatile __u64 *)&cost_sink = called(i, &word));
+	MEASURE(COST_SMALLEST, *(volatile __u64 *)&cost_sink = bpf_get_current_pid_tgid());
 	return 0;
 }

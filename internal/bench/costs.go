@@ -62,6 +62,8 @@ func costsMarkdown(costs [costsCostCOST_COUNT]float64) string {
 		{costsCostCOST_TIME, "the time"},
 		{costsCostCOST_RANDOM, "4 random bytes"},
 		{costsCostCOST_SEND, "send 300 bytes through the ring buffer"},
+		{costsCostCOST_CALL, "call a function of its own"},
+		{costsCostCOST_SMALLEST, "call one of the kernel that does next to nothing"},
 	}
 	var s strings.Builder
 	s.WriteString("\nWhat a BPF program pays for the kernel's functions here, warm:\n\n| | ns |\n|---|--:|\n")

@@ -26,7 +26,9 @@ const (
 	costsCostCOST_TIME       costsCost = 7
 	costsCostCOST_RANDOM     costsCost = 8
 	costsCostCOST_SEND       costsCost = 9
-	costsCostCOST_COUNT      costsCost = 10
+	costsCostCOST_CALL       costsCost = 10
+	costsCostCOST_SMALLEST   costsCost = 11
+	costsCostCOST_COUNT      costsCost = 12
 )
 
 type costsCostEntry struct {

@@ -45,6 +45,9 @@ func resolve(b *process.Binary, c probes.Constant) (any, error) {
 		return entry(b, string(of))
 	case probes.Returns:
 		return returns(b, of, c.Optional)
+	case probes.ReadOnly:
+		low, size := b.ReadOnly()
+		return bpf.AddressRange{Low: low, Size: size}, nil
 	case probes.Pieces:
 		return pieces(b)
 	case probes.MapOf:

@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"strings"
@@ -11,8 +12,8 @@ import (
 )
 
 // PageOut takes the pages of its program's file away from a process, as the kernel does with those that nobody has used for long
-// when memory is short. What the process needs comes back when it uses it.
-func PageOut(t testing.TB, pid int) {
+// when memory is short. What the process needs comes back when it uses it. Returns how many pages it has lost.
+func PageOut(t testing.TB, pid int) (lost int) {
 	t.Helper()
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -32,9 +33,32 @@ func PageOut(t testing.TB, pid int) {
 		if _, err := fmt.Sscanf(line, "%x-%x", &start, &end); err != nil || !strings.HasSuffix(line, exe) {
 			continue
 		}
+		before := present(t, pid, start, end)
 		iov := [2]uintptr{start, end - start} // struct iovec
 		if _, _, e := unix.Syscall6(unix.SYS_PROCESS_MADVISE, uintptr(fd), uintptr(unsafe.Pointer(&iov)), 1, unix.MADV_PAGEOUT, 0, 0); e != 0 {
 			t.Fatalf("page out process %d: %v", pid, e)
 		}
+		lost += before - present(t, pid, start, end)
 	}
+	return lost
+}
+
+// present counts the pages of a part of a process's memory that its page table has: https://docs.kernel.org/admin-guide/mm/pagemap.html
+func present(t testing.TB, pid int, start, end uintptr) (n int) {
+	pagemap, err := os.Open(fmt.Sprintf("/proc/%d/pagemap", pid))
+	if err != nil {
+		t.Fatalf("page out process %d: %v", pid, err)
+	}
+	defer pagemap.Close()
+	pageSize := uintptr(os.Getpagesize())
+	entries := make([]byte, (end-start)/pageSize*8)
+	if _, err := pagemap.ReadAt(entries, int64(start/pageSize*8)); err != nil {
+		t.Fatalf("page out process %d: %v", pid, err)
+	}
+	for i := 0; i < len(entries); i += 8 {
+		if binary.LittleEndian.Uint64(entries[i:])>>63 != 0 {
+			n++
+		}
+	}
+	return n
 }

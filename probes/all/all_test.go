@@ -183,6 +183,8 @@ func constantSize(t *testing.T, c probes.Constant) uintptr {
 		return unsafe.Sizeof(bpf.MapLayout{})
 	case probes.Entry:
 		return 8
+	case probes.ReadOnly:
+		return unsafe.Sizeof(bpf.AddressRange{})
 	case probes.Pieces:
 		return unsafe.Sizeof(bpf.Pieces{})
 	case probes.Contexts:

@@ -54,7 +54,7 @@ static __always_inline __u64 db_of(__u8 call, __u64 receiver)
 }
 
 // read_query keeps the text of a query. Global, as the functions below: each has a stack of its own, and is verified once.
-__noinline int read_query(__u32 place, __u64 ptr, __u64 len)
+__noinline int read_query(__u32 place, __u64 ptr, __u64 len, __u64 bias)
 {
 	struct sql_operation *c = call_at(place);
 	struct go_string query = { .ptr = ptr, .len = len };
@@ -62,7 +62,7 @@ __noinline int read_query(__u32 place, __u64 ptr, __u64 len)
 	if (!c)
 		return 0;
 	c->event.query_length = len;
-	c->event.query = append(&c->event.text, query, QUERY_MAX);
+	c->event.query = append_literal(&c->event.text, query, QUERY_MAX, bias);
 	return 1;
 }
 
@@ -112,7 +112,7 @@ static __always_inline void read_connector(struct sql_operation *c, __u64 db, __
 	}
 }
 
-static __always_inline void read_text(struct pt_regs *ctx, struct sql_operation *c, __u8 call)
+static __always_inline void read_text(struct pt_regs *ctx, struct sql_operation *c, __u8 call, __u64 bias)
 {
 	struct go_string query = { .ptr = GO_ARG4(ctx), .len = GO_ARG5(ctx) };
 
@@ -122,7 +122,7 @@ static __always_inline void read_text(struct pt_regs *ctx, struct sql_operation 
 	case STMT_QUERY: case STMT_EXEC:
 		query = read_string_header(GO_ARG1(ctx) + stmt_query);
 	}
-	read_query(c->slot.place, query.ptr, query.len);
+	read_query(c->slot.place, query.ptr, query.len, bias);
 }
 
 // note_nested counts a call that the goroutine's call has led to: a driver may use database/sql itself. The outermost has the span.
@@ -154,7 +154,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 		note_nested(c, call);
 		return;
 	}
-	struct any_operation *o = find_by_context(key.target, context_of(ctx, call), bias);
+	struct any_operation *o = find_by_context(key.target, context_of(ctx, call), bias, serving(ctx, key.target));
 	if (!o)
 		o = find_by_goroutine(ctx, &g);
 	c = begin(&key, c, &g);
@@ -174,5 +174,5 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	if (o)
 		take_trace_state(c, o);
 	read_connector(c, db_of(call, GO_ARG1(ctx)), bias);
-	read_text(ctx, c, call);
+	read_text(ctx, c, call, bias);
 }

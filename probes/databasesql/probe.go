@@ -129,6 +129,7 @@ func constants() []probes.Constant {
 		{Name: sqlVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}, Max: bpf.GoroutineOffsetMax},
 		{Name: sqlVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Max: bpf.GoroutineOffsetMax, Optional: true},
 		{Name: sqlVarKnownContexts, Of: probes.Contexts{}},
+		{Name: sqlVarReadOnly, Of: probes.ReadOnly{}},
 		{Name: sqlVarDbConnector, Of: field("DB", "connector")},
 		{Name: sqlVarConnDb, Of: field("Conn", "db"), Optional: true},
 		{Name: sqlVarTxDb, Of: field("Tx", "db"), Optional: true},

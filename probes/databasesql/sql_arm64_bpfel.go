@@ -13,6 +13,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type sqlAddressRange struct {
+	_    structs.HostLayout
+	Low  uint64
+	Size uint64
+}
+
 type sqlAnyOperation struct {
 	_         structs.HostLayout
 	Operation struct {
@@ -24,14 +30,16 @@ type sqlAnyOperation struct {
 			First         uint32
 			Place         uint32
 			Random        [2]uint64
+			Owner         sqlSpanKey
 			Goroutine     uint64
 			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
+			Kept          uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			KeptLen       uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -47,7 +55,7 @@ type sqlAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4016]uint8
+	Rest [3992]uint8
 }
 
 type sqlContextKey struct {
@@ -119,10 +127,10 @@ type sqlSampling struct {
 	ParentBased uint32
 }
 
-type sqlSeenItab struct {
-	_    structs.HostLayout
-	Key  uint64
-	Type uint64
+type sqlSeenWord struct {
+	_     structs.HostLayout
+	Key   uint64
+	Value uint64
 }
 
 type sqlSpanKey struct {
@@ -212,12 +220,13 @@ const (
 	sqlMapCallers           = "callers"
 	sqlMapContexts          = "contexts"
 	sqlMapEvents            = "events"
+	sqlMapFoundAt           = "found_at"
 	sqlMapFreePlaces        = "free_places"
 	sqlMapLosses            = "losses"
 	sqlMapOperationCount    = "operation_count"
 	sqlMapOperations        = "operations"
 	sqlMapPlaces            = "places"
-	sqlMapSeenItabs         = "seen_itabs"
+	sqlMapSeenWords         = "seen_words"
 	sqlMapServedAt          = "served_at"
 	sqlProgConnCall         = "conn_call"
 	sqlProgConnReturn       = "conn_return"
@@ -242,6 +251,7 @@ const (
 	sqlVarKnownErrors       = "known_errors"
 	sqlVarMayWriteRegisters = "may_write_registers"
 	sqlVarProbeIndex        = "probe_index"
+	sqlVarReadOnly          = "read_only"
 	sqlVarRuntimeG_goid     = "runtime_g_goid"
 	sqlVarSampler           = "sampler"
 	sqlVarStmtCallPoints    = "stmt_call_points"
@@ -315,12 +325,13 @@ type sqlMapSpecs struct {
 	Callers        *ebpf.MapSpec `ebpf:"callers"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FoundAt        *ebpf.MapSpec `ebpf:"found_at"`
 	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
-	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
+	SeenWords      *ebpf.MapSpec `ebpf:"seen_words"`
 	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 }
 
@@ -344,6 +355,7 @@ type sqlVariableSpecs struct {
 	KnownErrors       *ebpf.VariableSpec `ebpf:"known_errors"`
 	MayWriteRegisters *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	ProbeIndex        *ebpf.VariableSpec `ebpf:"probe_index"`
+	ReadOnly          *ebpf.VariableSpec `ebpf:"read_only"`
 	RuntimeG_goid     *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
 	Sampler           *ebpf.VariableSpec `ebpf:"sampler"`
 	StmtCallPoints    *ebpf.VariableSpec `ebpf:"stmt_call_points"`
@@ -382,12 +394,13 @@ type sqlMaps struct {
 	Callers        *ebpf.Map `ebpf:"callers"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FoundAt        *ebpf.Map `ebpf:"found_at"`
 	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
-	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
+	SeenWords      *ebpf.Map `ebpf:"seen_words"`
 	ServedAt       *ebpf.Map `ebpf:"served_at"`
 }
 
@@ -396,12 +409,13 @@ func (m *sqlMaps) Close() error {
 		m.Callers,
 		m.Contexts,
 		m.Events,
+		m.FoundAt,
 		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
 		m.Operations,
 		m.Places,
-		m.SeenItabs,
+		m.SeenWords,
 		m.ServedAt,
 	)
 }
@@ -426,6 +440,7 @@ type sqlVariables struct {
 	KnownErrors       *ebpf.Variable `ebpf:"known_errors"`
 	MayWriteRegisters *ebpf.Variable `ebpf:"may_write_registers"`
 	ProbeIndex        *ebpf.Variable `ebpf:"probe_index"`
+	ReadOnly          *ebpf.Variable `ebpf:"read_only"`
 	RuntimeG_goid     *ebpf.Variable `ebpf:"runtime_g_goid"`
 	Sampler           *ebpf.Variable `ebpf:"sampler"`
 	StmtCallPoints    *ebpf.Variable `ebpf:"stmt_call_points"`

@@ -41,6 +41,7 @@ struct grpc_call {
 		struct trace_parent parent;
 		struct go_iface context;
 		__u64 bias; // what the loader added to the binary's addresses
+		__u64 window; // address of what was read last into the window, 0: nothing
 		__u64 metadata; // address of the value in the context, 0: none
 		__u64 stream; // a server's
 		__u64 header, conn; // a client's: addresses of its CallHdr and its ClientConn
@@ -78,14 +79,14 @@ static __always_inline struct grpc_call *call_at(__u32 place)
 
 static __always_inline void read_window(struct grpc_call *c, __u64 addr, const __u32 size)
 {
-	if (bpf_probe_read_user(c->group, size, (void *)addr))
-		__builtin_memset(c->group, 0, size);
+	c->work.window = bpf_probe_read_user(c->group, size, (void *)addr) ? 0 : addr;
 }
 
-// window_word returns a word of the struct at addr that was read last, from the window or from behind it.
+// window_word returns a word of the struct at addr that was read last, from the window or from behind it. The page behind a struct may not be there: then
+// nothing is in the window.
 static __always_inline __u64 window_word(struct grpc_call *c, __u64 addr, __s64 offset, const __u32 size)
 {
-	return offset >= 0 && offset <= size - sizeof(__u64) ? WORD_AT(c->group, offset) : read_u64(addr + offset);
+	return c->work.window == addr && offset >= 0 && offset <= size - sizeof(__u64) ? WORD_AT(c->group, offset) : read_u64(addr + offset);
 }
 
 // begin returns the operation's entry, cleared for a new call, or NULL if the map is full.

@@ -58,7 +58,7 @@ static __always_inline void read_request(struct grpc_call *c)
 	method.len = window_word(c, c->work.header, call_method + 8, CALL_HEADER);
 	host.ptr = window_word(c, c->work.header, call_host, CALL_HEADER);
 	host.len = window_word(c, c->work.header, call_host + 8, CALL_HEADER);
-	c->event.method = append(t, method, METHOD_MAX);
+	c->event.method = append_literal(t, method, METHOD_MAX, c->work.bias);
 	c->event.authority = append(t, host, AUTHORITY_MAX);
 	c->event.target = append(t, read_string_header(c->work.conn + conn_target), TARGET_MAX);
 }

@@ -28,26 +28,51 @@ static __always_inline void keep_traceparent(struct grpc_call *c, struct go_stri
 	c->work.traceparents += values;
 }
 
+// kind_of_name is for a name of n bytes at w.
+static __always_inline enum name_kind kind_of_name(__u64 n, const __u64 *w)
+{
+	if (is_traceparent(n, w))
+		return NAME_TRACEPARENT;
+	if (n != 10)
+		return NAME_OTHER;
+	if (is_tracestate(w))
+		return NAME_TRACESTATE;
+	return w[0] == WORD(':', 'a', 'u', 't', 'h', 'o', 'r', 'i') && w[1] == WORD('t', 'y', 0, 0, 0, 0, 0, 0) ? NAME_AUTHORITY : NAME_OTHER;
+}
+
+// metadata_name returns what a field's name is, NAME_OTHER also if it cannot be read.
+static __always_inline enum name_kind metadata_name(struct grpc_call *c, struct go_string name)
+{
+	__u64 w[2] = {}, n = name.len, kind;
+
+	barrier_var(n);
+	if (n < 10 || n > NAME_MAX)
+		return NAME_OTHER;
+	kind = recall_name(c->event.head.target, METADATA_NAMES, name.ptr, n, c->work.bias);
+	if (kind)
+		return kind;
+	if (bpf_probe_read_user(w, n, (void *)name.ptr))
+		return NAME_OTHER;
+	kind = kind_of_name(n, w);
+	remember_name(c->event.head.target, METADATA_NAMES, name.ptr, n, c->work.bias, kind);
+	return kind;
+}
+
 // keep_field keeps what the span needs of one field of the metadata.
 static __always_inline void keep_field(struct grpc_call *c, __u32 role, struct go_string name, struct go_slice values)
 {
-	__u64 n = name.len, w[2] = {};
+	enum name_kind kind = metadata_name(c, name);
 
-	barrier_var(n);
-	if (n < 10 || n > NAME_MAX || bpf_probe_read_user(w, n, (void *)name.ptr))
-		return;
-	if (is_traceparent(n, w)) {
+	if (kind == NAME_TRACEPARENT) {
 		keep_traceparent(c, first_value(values), values.len);
-	} else if (n != 10) {
-		return;
-	} else if (role != ROLE_SERVER) {
-		if (is_tracestate(w) && values.len == 1)
+	} else if (kind == NAME_TRACESTATE && role != ROLE_SERVER) {
+		if (values.len == 1)
 			c->work.tracestate = first_value(values);
-	} else if (is_tracestate(w)) {
+	} else if (kind == NAME_TRACESTATE) {
 		c->event.trace_state = append_trace_state(&c->event.text, values);
 		c->slot.trace_state = __builtin_offsetof(struct grpc_call, event.text.data) + c->event.trace_state.off;
 		c->slot.trace_state_len = c->event.trace_state.len;
-	} else if (w[0] == WORD(':', 'a', 'u', 't', 'h', 'o', 'r', 'i') && w[1] == WORD('t', 'y', 0, 0, 0, 0, 0, 0)) {
+	} else if (kind == NAME_AUTHORITY && role == ROLE_SERVER) {
 		c->event.authority = append(&c->event.text, first_value(values), AUTHORITY_MAX);
 	}
 }

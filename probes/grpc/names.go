@@ -25,6 +25,7 @@ func callConstants() []probes.Constant {
 		{Name: serverVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}, Max: bpf.GoroutineOffsetMax},
 		{Name: serverVarG_parentGoid, Of: probes.Field{Type: "runtime.g", Path: "parentGoid"}, Max: bpf.GoroutineOffsetMax, Optional: true}, // Go 1.21+
 		{Name: serverVarKnownContexts, Of: probes.Contexts{}},
+		{Name: serverVarReadOnly, Of: probes.ReadOnly{}},
 		{Name: serverVarMetadataLayout, Of: probes.MapOf(metadata + ".MD")},
 		{Name: serverVarValueContextTypes, Of: probes.Types{"*context.valueCtx"}},
 		{Name: serverVarValueContextParent, Of: value("Context"), Max: int64(serverGrpcLimitsVALUE_CONTEXT_MAX)},

@@ -129,7 +129,7 @@ static __always_inline bool may_add(struct request *r, struct operation_slot *sl
 // call_of returns the call that a request is of, if it is to carry that one's context.
 static __always_inline struct grpc_call *call_of(__u32 target, struct request *r, __u64 bias)
 {
-	struct grpc_call *c = (struct grpc_call *)find_by_context(target, read_iface(r->stream + stream_ctx), bias);
+	struct grpc_call *c = (struct grpc_call *)find_by_context(target, read_iface(r->stream + stream_ctx), bias, NULL);
 
 	return c && c->event.head.probe == probe_index && may_add(r, &c->slot) ? c : NULL;
 }

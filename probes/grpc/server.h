@@ -33,25 +33,37 @@ __noinline int read_context(__u32 place)
 	return 1;
 }
 
+// read_method returns the method that a transport.Stream is a call of, and keeps its context.
+static __always_inline struct go_string read_method(struct grpc_call *c, __u64 stream)
+{
+	struct go_string method;
+
+	read_window(c, stream, WINDOW);
+	c->work.context.type = window_word(c, stream, stream_ctx, WINDOW);
+	c->work.context.data = window_word(c, stream, stream_ctx + 8, WINDOW);
+	method.ptr = window_word(c, stream, stream_method, WINDOW);
+	method.len = window_word(c, stream, stream_method + 8, WINDOW);
+	return method;
+}
+
 // begin_stream starts the span of the call that this goroutine serves. transport is the type word of the interface value; bias as in
 // load_bias.
 static __always_inline void begin_stream(struct pt_regs *ctx, struct span_key *key, __u64 server, __u64 transport, __u64 stream, __u64 bias)
 {
 	__u64 base = base_of(stream);
-	struct go_iface context = read_iface(base + stream_ctx);
 	struct any_operation *http = NULL; // that (*Server).ServeHTTP is the handler of
-	if (!in_set(&own_transport_types, dynamic_type(key->target, transport, bias)))
-		http = find_by_context(key->target, context, bias);
 	struct grpc_call *c = begin(key, bias);
 
 	if (!c)
 		return;
+	struct go_string method = read_method(c, base);
+	if (!in_set(&own_transport_types, dynamic_type(key->target, transport, bias)))
+		http = find_by_context(key->target, c->work.context, bias, NULL);
 	note_server(ctx, key, &c->slot);
 	if (server_workers != ABSENT && (__u32)read_u64(server + server_workers))
 		c->slot.first = 0; // the goroutine serves many: see find_by_goroutine
 	c->work.stream = stream;
-	c->event.method = append(&c->event.text, read_string_header(base + stream_method), METHOD_MAX);
-	c->work.context = context;
+	c->event.method = append(&c->event.text, method, METHOD_MAX);
 	know_context(key, c);
 	read_context(c->slot.place);
 	read_metadata(ROLE_SERVER, c, c->work.metadata);
@@ -80,7 +92,7 @@ static __always_inline struct grpc_call *served(struct pt_regs *ctx, struct span
 
 	if (serves(c, stream))
 		return c;
-	c = (struct grpc_call *)find_by_context(key->target, read_iface(base_of(stream) + stream_ctx), bias);
+	c = (struct grpc_call *)find_by_context(key->target, read_iface(base_of(stream) + stream_ctx), bias, NULL);
 	if (!serves(c, stream))
 		return NULL;
 	key->goroutine = c->work.id;

@@ -19,6 +19,12 @@ type serverAddrSet struct {
 	Addr [8]uint64
 }
 
+type serverAddressRange struct {
+	_    structs.HostLayout
+	Low  uint64
+	Size uint64
+}
+
 type serverAnyOperation struct {
 	_         structs.HostLayout
 	Operation struct {
@@ -30,14 +36,16 @@ type serverAnyOperation struct {
 			First         uint32
 			Place         uint32
 			Random        [2]uint64
+			Owner         serverSpanKey
 			Goroutine     uint64
 			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
+			Kept          uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			KeptLen       uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -53,7 +61,7 @@ type serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4016]uint8
+	Rest [3992]uint8
 }
 
 type serverContextKey struct {
@@ -177,10 +185,10 @@ type serverSampling struct {
 	ParentBased uint32
 }
 
-type serverSeenItab struct {
-	_    structs.HostLayout
-	Key  uint64
-	Type uint64
+type serverSeenWord struct {
+	_     structs.HostLayout
+	Key   uint64
+	Value uint64
 }
 
 type serverSpanKey struct {
@@ -204,12 +212,13 @@ const (
 	serverMapCallsByHeader            = "calls_by_header"
 	serverMapContexts                 = "contexts"
 	serverMapEvents                   = "events"
+	serverMapFoundAt                  = "found_at"
 	serverMapFreePlaces               = "free_places"
 	serverMapLosses                   = "losses"
 	serverMapOperationCount           = "operation_count"
 	serverMapOperations               = "operations"
 	serverMapPlaces                   = "places"
-	serverMapSeenItabs                = "seen_itabs"
+	serverMapSeenWords                = "seen_words"
 	serverMapServedAt                 = "served_at"
 	serverProgConnectionLost          = "connection_lost"
 	serverProgHandleStream            = "handle_stream"
@@ -236,6 +245,7 @@ const (
 	serverVarProbeIndex               = "probe_index"
 	serverVarProtoCode                = "proto_code"
 	serverVarProtoMessage             = "proto_message"
+	serverVarReadOnly                 = "read_only"
 	serverVarRuntimeG_goid            = "runtime_g_goid"
 	serverVarSampler                  = "sampler"
 	serverVarServerStream             = "server_stream"
@@ -315,12 +325,13 @@ type serverMapSpecs struct {
 	CallsByHeader  *ebpf.MapSpec `ebpf:"calls_by_header"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FoundAt        *ebpf.MapSpec `ebpf:"found_at"`
 	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
-	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
+	SeenWords      *ebpf.MapSpec `ebpf:"seen_words"`
 	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 }
 
@@ -349,6 +360,7 @@ type serverVariableSpecs struct {
 	ProbeIndex               *ebpf.VariableSpec `ebpf:"probe_index"`
 	ProtoCode                *ebpf.VariableSpec `ebpf:"proto_code"`
 	ProtoMessage             *ebpf.VariableSpec `ebpf:"proto_message"`
+	ReadOnly                 *ebpf.VariableSpec `ebpf:"read_only"`
 	RuntimeG_goid            *ebpf.VariableSpec `ebpf:"runtime_g_goid"`
 	Sampler                  *ebpf.VariableSpec `ebpf:"sampler"`
 	ServerStream             *ebpf.VariableSpec `ebpf:"server_stream"`
@@ -396,12 +408,13 @@ type serverMaps struct {
 	CallsByHeader  *ebpf.Map `ebpf:"calls_by_header"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FoundAt        *ebpf.Map `ebpf:"found_at"`
 	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
-	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
+	SeenWords      *ebpf.Map `ebpf:"seen_words"`
 	ServedAt       *ebpf.Map `ebpf:"served_at"`
 }
 
@@ -411,12 +424,13 @@ func (m *serverMaps) Close() error {
 		m.CallsByHeader,
 		m.Contexts,
 		m.Events,
+		m.FoundAt,
 		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
 		m.Operations,
 		m.Places,
-		m.SeenItabs,
+		m.SeenWords,
 		m.ServedAt,
 	)
 }
@@ -446,6 +460,7 @@ type serverVariables struct {
 	ProbeIndex               *ebpf.Variable `ebpf:"probe_index"`
 	ProtoCode                *ebpf.Variable `ebpf:"proto_code"`
 	ProtoMessage             *ebpf.Variable `ebpf:"proto_message"`
+	ReadOnly                 *ebpf.Variable `ebpf:"read_only"`
 	RuntimeG_goid            *ebpf.Variable `ebpf:"runtime_g_goid"`
 	Sampler                  *ebpf.Variable `ebpf:"sampler"`
 	ServerStream             *ebpf.Variable `ebpf:"server_stream"`

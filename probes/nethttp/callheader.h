@@ -19,21 +19,16 @@ __noinline int scan_call_group(__u32 place)
 		__u32 k = header_layout.keys + i * header_layout.key_stride;
 		__u32 v = header_layout.elems + i * header_layout.elem_stride;
 		__u32 s = header_layout.control + i;
-		__u64 w[2] = {};
 		if (s >= MAP_GROUP_MAX || k > MAP_GROUP_MAX - sizeof(struct go_string) || v > MAP_GROUP_MAX - sizeof(struct go_slice))
 			return 0;
 		struct go_string name = *(struct go_string *)(c->group + k);
-		if (!slot_filled(c->group[s], &header_layout) || name.len < TRACESTATE_NAME_LEN || name.len > TRACEPARENT_NAME_LEN)
-			continue;
-		__u64 n = name.len;
-		barrier_var(n); // what the compiler knows of it, the verifier does not
-		n &= 15;
-		if (bpf_probe_read_user(w, n, (void *)name.ptr))
+		if (!slot_filled(c->group[s], &header_layout))
 			continue;
 		struct go_slice values = *(struct go_slice *)(c->group + v);
-		if (IS_TRACEPARENT(n, w))
+		enum name_kind kind = header_name(c->event.head.target, name, c->work.bias);
+		if (kind == NAME_TRACEPARENT)
 			c->work.traceparent = first_value(values);
-		else if (IS_TRACESTATE(n, w) && values.len == 1)
+		else if (kind == NAME_TRACESTATE && values.len == 1)
 			c->work.tracestate = first_value(values);
 	}
 	return !walk_done(&c->work.walk);

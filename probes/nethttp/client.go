@@ -73,6 +73,7 @@ func callConstants(alternatives ...http2Names) []probes.Constant {
 		{Name: clientVarG_stackHi, Of: probes.Field{Type: "runtime.g", Path: "stack.hi"}, Max: bpf.GoroutineOffsetMax},
 		{Name: clientVarG_parentGoid, Of: parentGoid(), Max: bpf.GoroutineOffsetMax, Optional: true},
 		{Name: clientVarKnownContexts, Of: probes.Contexts{}},
+		{Name: clientVarReadOnly, Of: probes.ReadOnly{}},
 		{Name: clientVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
 		{Name: clientVarRequestSize, Of: probes.Size("net/http.Request"), Max: int64(clientHttpClientLimitsCLIENT_REQUEST_SIZE)},
 		{Name: clientVarUrlSize, Of: probes.Size("net/url.URL"), Max: int64(clientHttpClientLimitsCLIENT_URL_SIZE)},

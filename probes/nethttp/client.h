@@ -38,6 +38,7 @@ struct http_call {
 		__u64 served; // the operation that the call is a part of, its ref_to; 0: none that is known
 		struct go_iface context; // the request's
 		__u64 url;
+		__u64 bias; // what the loader added to the binary's addresses
 		struct go_string method;
 		struct go_string traceparent, tracestate; // of the header that was walked last: first of what the request carries already
 		struct trace_parent parent;

@@ -19,6 +19,12 @@ type clientAddrSet struct {
 	Addr [8]uint64
 }
 
+type clientAddressRange struct {
+	_    structs.HostLayout
+	Low  uint64
+	Size uint64
+}
+
 type clientAnyOperation struct {
 	_         structs.HostLayout
 	Operation struct {
@@ -30,14 +36,16 @@ type clientAnyOperation struct {
 			First         uint32
 			Place         uint32
 			Random        [2]uint64
+			Owner         clientSpanKey
 			Goroutine     uint64
 			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
+			Kept          uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			KeptLen       uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -53,7 +61,7 @@ type clientAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4016]uint8
+	Rest [3992]uint8
 }
 
 type clientContextKey struct {
@@ -187,10 +195,10 @@ type clientSampling struct {
 	ParentBased uint32
 }
 
-type clientSeenItab struct {
-	_    structs.HostLayout
-	Key  uint64
-	Type uint64
+type clientSeenWord struct {
+	_     structs.HostLayout
+	Key   uint64
+	Value uint64
 }
 
 type clientSpanKey struct {
@@ -267,12 +275,13 @@ const (
 	clientMapContexts                = "contexts"
 	clientMapDraining                = "draining"
 	clientMapEvents                  = "events"
+	clientMapFoundAt                 = "found_at"
 	clientMapFreePlaces              = "free_places"
 	clientMapLosses                  = "losses"
 	clientMapOperationCount          = "operation_count"
 	clientMapOperations              = "operations"
 	clientMapPlaces                  = "places"
-	clientMapSeenItabs               = "seen_itabs"
+	clientMapSeenWords               = "seen_words"
 	clientMapServedAt                = "served_at"
 	clientMapSteerNotes              = "steer_notes"
 	clientMapSteeringZero            = "steering_zero"
@@ -316,6 +325,7 @@ const (
 	clientVarMayWriteRegisters       = "may_write_registers"
 	clientVarPieces                  = "pieces"
 	clientVarProbeIndex              = "probe_index"
+	clientVarReadOnly                = "read_only"
 	clientVarRequestCtx              = "request_ctx"
 	clientVarRequestHeader           = "request_header"
 	clientVarRequestMethod           = "request_method"
@@ -417,12 +427,13 @@ type clientMapSpecs struct {
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FoundAt        *ebpf.MapSpec `ebpf:"found_at"`
 	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
-	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
+	SeenWords      *ebpf.MapSpec `ebpf:"seen_words"`
 	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
@@ -462,6 +473,7 @@ type clientVariableSpecs struct {
 	MayWriteRegisters       *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	Pieces                  *ebpf.VariableSpec `ebpf:"pieces"`
 	ProbeIndex              *ebpf.VariableSpec `ebpf:"probe_index"`
+	ReadOnly                *ebpf.VariableSpec `ebpf:"read_only"`
 	RequestCtx              *ebpf.VariableSpec `ebpf:"request_ctx"`
 	RequestHeader           *ebpf.VariableSpec `ebpf:"request_header"`
 	RequestMethod           *ebpf.VariableSpec `ebpf:"request_method"`
@@ -525,12 +537,13 @@ type clientMaps struct {
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FoundAt        *ebpf.Map `ebpf:"found_at"`
 	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
-	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
+	SeenWords      *ebpf.Map `ebpf:"seen_words"`
 	ServedAt       *ebpf.Map `ebpf:"served_at"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
@@ -546,12 +559,13 @@ func (m *clientMaps) Close() error {
 		m.Contexts,
 		m.Draining,
 		m.Events,
+		m.FoundAt,
 		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
 		m.Operations,
 		m.Places,
-		m.SeenItabs,
+		m.SeenWords,
 		m.ServedAt,
 		m.SteerNotes,
 		m.SteeringZero,
@@ -592,6 +606,7 @@ type clientVariables struct {
 	MayWriteRegisters       *ebpf.Variable `ebpf:"may_write_registers"`
 	Pieces                  *ebpf.Variable `ebpf:"pieces"`
 	ProbeIndex              *ebpf.Variable `ebpf:"probe_index"`
+	ReadOnly                *ebpf.Variable `ebpf:"read_only"`
 	RequestCtx              *ebpf.Variable `ebpf:"request_ctx"`
 	RequestHeader           *ebpf.Variable `ebpf:"request_header"`
 	RequestMethod           *ebpf.Variable `ebpf:"request_method"`

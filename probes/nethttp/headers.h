@@ -4,37 +4,38 @@
 
 #include "server.h"
 
-// The lengths of the names below: most lines are passed by without reading theirs.
-#define NAME_LENGTHS (1 << 9 | 1 << 10 | 1 << 11 | 1 << 15 | 1 << 16 | 1 << 17)
-
 // keep_header keeps what a span needs of one header line.
 static __always_inline void keep_header(struct http_request *r, struct go_string name, struct go_slice values)
 {
-	__u64 w[3] = {};
 	struct text_area *t = &r->event.text;
-	__u64 n = name.len;
 
-	barrier_var(n);
-	if (n > 17 || !(1 << n & NAME_LENGTHS) || bpf_probe_read_user(w, n, (void *)name.ptr))
-		return;
-	if (IS_TRACEPARENT(n, w)) {
+	switch (header_name(r->event.head.target, name, r->work.bias)) {
+	case NAME_TRACEPARENT:
 		r->work.traceparent = first_value(values);
 		r->work.traceparents = values.len;
-	} else if (IS_TRACESTATE(n, w)) {
+		break;
+	case NAME_TRACESTATE:
 		r->event.trace_state = append_trace_state(t, values);
 		r->slot.trace_state = __builtin_offsetof(struct http_request, event.text.data) + r->event.trace_state.off;
 		r->slot.trace_state_len = r->event.trace_state.len;
-	} else if (n == 10 && w[0] == WORD('U', 's', 'e', 'r', '-', 'A', 'g', 'e') && w[1] == WORD('n', 't', 0, 0, 0, 0, 0, 0)) {
+		break;
+	case NAME_USER_AGENT:
 		r->event.user_agent = append(t, first_value(values), USER_AGENT_MAX);
-	} else if (n == 9 && w[0] == WORD('F', 'o', 'r', 'w', 'a', 'r', 'd', 'e') && w[1] == WORD('d', 0, 0, 0, 0, 0, 0, 0)) {
+		break;
+	case NAME_FORWARDED:
 		r->event.forwarded = append(t, first_value(values), FORWARD_MAX);
-	} else if (w[0] == WORD('X', '-', 'F', 'o', 'r', 'w', 'a', 'r')) {
-		if (n == 15 && w[1] == WORD('d', 'e', 'd', '-', 'F', 'o', 'r', 0))
-			r->event.forwarded_for = append(t, first_value(values), FORWARD_MAX);
-		else if (n == 17 && w[1] == WORD('d', 'e', 'd', '-', 'P', 'r', 'o', 't') && w[2] == WORD('o', 0, 0, 0, 0, 0, 0, 0))
-			r->event.forwarded_proto = append(t, first_value(values), FORWARD_MAX);
-		else if (n == 16 && w[1] == WORD('d', 'e', 'd', '-', 'H', 'o', 's', 't'))
-			r->event.forwarded_host = append(t, first_value(values), FORWARD_MAX);
+		break;
+	case NAME_FORWARDED_FOR:
+		r->event.forwarded_for = append(t, first_value(values), FORWARD_MAX);
+		break;
+	case NAME_FORWARDED_PROTO:
+		r->event.forwarded_proto = append(t, first_value(values), FORWARD_MAX);
+		break;
+	case NAME_FORWARDED_HOST:
+		r->event.forwarded_host = append(t, first_value(values), FORWARD_MAX);
+		break;
+	default:
+		break;
 	}
 }
 

@@ -19,6 +19,12 @@ type http2clientAddrSet struct {
 	Addr [8]uint64
 }
 
+type http2clientAddressRange struct {
+	_    structs.HostLayout
+	Low  uint64
+	Size uint64
+}
+
 type http2clientAnyOperation struct {
 	_         structs.HostLayout
 	Operation struct {
@@ -30,14 +36,16 @@ type http2clientAnyOperation struct {
 			First         uint32
 			Place         uint32
 			Random        [2]uint64
+			Owner         http2clientSpanKey
 			Goroutine     uint64
 			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
+			Kept          uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			KeptLen       uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -53,7 +61,7 @@ type http2clientAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4016]uint8
+	Rest [3992]uint8
 }
 
 type http2clientContextKey struct {
@@ -135,10 +143,10 @@ type http2clientSampling struct {
 	ParentBased uint32
 }
 
-type http2clientSeenItab struct {
-	_    structs.HostLayout
-	Key  uint64
-	Type uint64
+type http2clientSeenWord struct {
+	_     structs.HostLayout
+	Key   uint64
+	Value uint64
 }
 
 type http2clientSpanKey struct {
@@ -209,12 +217,13 @@ const (
 	http2clientMapContexts                     = "contexts"
 	http2clientMapDraining                     = "draining"
 	http2clientMapEvents                       = "events"
+	http2clientMapFoundAt                      = "found_at"
 	http2clientMapFreePlaces                   = "free_places"
 	http2clientMapLosses                       = "losses"
 	http2clientMapOperationCount               = "operation_count"
 	http2clientMapOperations                   = "operations"
 	http2clientMapPlaces                       = "places"
-	http2clientMapSeenItabs                    = "seen_itabs"
+	http2clientMapSeenWords                    = "seen_words"
 	http2clientMapServedAt                     = "served_at"
 	http2clientMapSteerNotes                   = "steer_notes"
 	http2clientMapSteeringZero                 = "steering_zero"
@@ -258,6 +267,7 @@ const (
 	http2clientVarMayWriteRegisters            = "may_write_registers"
 	http2clientVarPieces                       = "pieces"
 	http2clientVarProbeIndex                   = "probe_index"
+	http2clientVarReadOnly                     = "read_only"
 	http2clientVarRequestCtx                   = "request_ctx"
 	http2clientVarRequestHeader                = "request_header"
 	http2clientVarRequestMethod                = "request_method"
@@ -345,12 +355,13 @@ type http2clientMapSpecs struct {
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Draining       *ebpf.MapSpec `ebpf:"draining"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FoundAt        *ebpf.MapSpec `ebpf:"found_at"`
 	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
-	SeenItabs      *ebpf.MapSpec `ebpf:"seen_itabs"`
+	SeenWords      *ebpf.MapSpec `ebpf:"seen_words"`
 	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.MapSpec `ebpf:"steering_zero"`
@@ -394,6 +405,7 @@ type http2clientVariableSpecs struct {
 	MayWriteRegisters            *ebpf.VariableSpec `ebpf:"may_write_registers"`
 	Pieces                       *ebpf.VariableSpec `ebpf:"pieces"`
 	ProbeIndex                   *ebpf.VariableSpec `ebpf:"probe_index"`
+	ReadOnly                     *ebpf.VariableSpec `ebpf:"read_only"`
 	RequestCtx                   *ebpf.VariableSpec `ebpf:"request_ctx"`
 	RequestHeader                *ebpf.VariableSpec `ebpf:"request_header"`
 	RequestMethod                *ebpf.VariableSpec `ebpf:"request_method"`
@@ -447,12 +459,13 @@ type http2clientMaps struct {
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Draining       *ebpf.Map `ebpf:"draining"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FoundAt        *ebpf.Map `ebpf:"found_at"`
 	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
-	SeenItabs      *ebpf.Map `ebpf:"seen_itabs"`
+	SeenWords      *ebpf.Map `ebpf:"seen_words"`
 	ServedAt       *ebpf.Map `ebpf:"served_at"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
 	SteeringZero   *ebpf.Map `ebpf:"steering_zero"`
@@ -468,12 +481,13 @@ func (m *http2clientMaps) Close() error {
 		m.Contexts,
 		m.Draining,
 		m.Events,
+		m.FoundAt,
 		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
 		m.Operations,
 		m.Places,
-		m.SeenItabs,
+		m.SeenWords,
 		m.ServedAt,
 		m.SteerNotes,
 		m.SteeringZero,
@@ -518,6 +532,7 @@ type http2clientVariables struct {
 	MayWriteRegisters            *ebpf.Variable `ebpf:"may_write_registers"`
 	Pieces                       *ebpf.Variable `ebpf:"pieces"`
 	ProbeIndex                   *ebpf.Variable `ebpf:"probe_index"`
+	ReadOnly                     *ebpf.Variable `ebpf:"read_only"`
 	RequestCtx                   *ebpf.Variable `ebpf:"request_ctx"`
 	RequestHeader                *ebpf.Variable `ebpf:"request_header"`
 	RequestMethod                *ebpf.Variable `ebpf:"request_method"`

@@ -13,10 +13,11 @@ volatile const struct points http2_run_handler_points, http2_handler_done_points
 SEC("uprobe/http2_run_handler")
 int http2_run_handler(struct pt_regs *ctx)
 {
+	const volatile struct point *p = find_point(ctx, &http2_run_handler_points);
 	struct span_key key = server_key(ctx);
 
-	if (find_point(ctx, &http2_run_handler_points))
-		begin_request(ctx, &key, GO_ARG3(ctx), GO_ARG2(ctx), false);
+	if (p)
+		begin_request(ctx, &key, GO_ARG3(ctx), GO_ARG2(ctx), false, load_bias(ctx, p));
 	return 0;
 }
 

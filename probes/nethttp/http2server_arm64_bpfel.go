@@ -19,6 +19,12 @@ type http2serverAddrSet struct {
 	Addr [8]uint64
 }
 
+type http2serverAddressRange struct {
+	_    structs.HostLayout
+	Low  uint64
+	Size uint64
+}
+
 type http2serverAnyOperation struct {
 	_         structs.HostLayout
 	Operation struct {
@@ -30,14 +36,16 @@ type http2serverAnyOperation struct {
 			First         uint32
 			Place         uint32
 			Random        [2]uint64
+			Owner         http2serverSpanKey
 			Goroutine     uint64
 			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
+			Kept          uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			KeptLen       uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -53,7 +61,7 @@ type http2serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4016]uint8
+	Rest [3992]uint8
 }
 
 type http2serverContextKey struct {
@@ -113,6 +121,12 @@ type http2serverSampling struct {
 	ParentBased uint32
 }
 
+type http2serverSeenWord struct {
+	_     structs.HostLayout
+	Key   uint64
+	Value uint64
+}
+
 type http2serverSpanKey struct {
 	_         structs.HostLayout
 	Target    uint32
@@ -127,11 +141,13 @@ const (
 	http2serverMapCallers                = "callers"
 	http2serverMapContexts               = "contexts"
 	http2serverMapEvents                 = "events"
+	http2serverMapFoundAt                = "found_at"
 	http2serverMapFreePlaces             = "free_places"
 	http2serverMapLosses                 = "losses"
 	http2serverMapOperationCount         = "operation_count"
 	http2serverMapOperations             = "operations"
 	http2serverMapPlaces                 = "places"
+	http2serverMapSeenWords              = "seen_words"
 	http2serverMapServedAt               = "served_at"
 	http2serverProgHttp2HandlerDone      = "http2_handler_done"
 	http2serverProgHttp2RunHandler       = "http2_run_handler"
@@ -154,6 +170,7 @@ const (
 	http2serverVarPanicGoexit            = "panic_goexit"
 	http2serverVarPatternStr             = "pattern_str"
 	http2serverVarProbeIndex             = "probe_index"
+	http2serverVarReadOnly               = "read_only"
 	http2serverVarRequestCtx             = "request_ctx"
 	http2serverVarRequestHeader          = "request_header"
 	http2serverVarRequestHost            = "request_host"
@@ -235,11 +252,13 @@ type http2serverMapSpecs struct {
 	Callers        *ebpf.MapSpec `ebpf:"callers"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FoundAt        *ebpf.MapSpec `ebpf:"found_at"`
 	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	SeenWords      *ebpf.MapSpec `ebpf:"seen_words"`
 	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 }
 
@@ -266,6 +285,7 @@ type http2serverVariableSpecs struct {
 	PanicGoexit            *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	PatternStr             *ebpf.VariableSpec `ebpf:"pattern_str"`
 	ProbeIndex             *ebpf.VariableSpec `ebpf:"probe_index"`
+	ReadOnly               *ebpf.VariableSpec `ebpf:"read_only"`
 	RequestCtx             *ebpf.VariableSpec `ebpf:"request_ctx"`
 	RequestHeader          *ebpf.VariableSpec `ebpf:"request_header"`
 	RequestHost            *ebpf.VariableSpec `ebpf:"request_host"`
@@ -317,11 +337,13 @@ type http2serverMaps struct {
 	Callers        *ebpf.Map `ebpf:"callers"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FoundAt        *ebpf.Map `ebpf:"found_at"`
 	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	SeenWords      *ebpf.Map `ebpf:"seen_words"`
 	ServedAt       *ebpf.Map `ebpf:"served_at"`
 }
 
@@ -330,11 +352,13 @@ func (m *http2serverMaps) Close() error {
 		m.Callers,
 		m.Contexts,
 		m.Events,
+		m.FoundAt,
 		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.SeenWords,
 		m.ServedAt,
 	)
 }
@@ -362,6 +386,7 @@ type http2serverVariables struct {
 	PanicGoexit            *ebpf.Variable `ebpf:"panic_goexit"`
 	PatternStr             *ebpf.Variable `ebpf:"pattern_str"`
 	ProbeIndex             *ebpf.Variable `ebpf:"probe_index"`
+	ReadOnly               *ebpf.Variable `ebpf:"read_only"`
 	RequestCtx             *ebpf.Variable `ebpf:"request_ctx"`
 	RequestHeader          *ebpf.Variable `ebpf:"request_header"`
 	RequestHost            *ebpf.Variable `ebpf:"request_host"`

@@ -44,9 +44,9 @@ static __always_inline bool read_parts(struct http_call *c, struct go_string sch
 	if (scheme.len > SCHEME_MAX || host.len > HOST_MAX || path.len > URL_MAX || query.len > URL_MAX || all.len > URL_MAX)
 		return false;
 	struct span_text text = append(t, all, URL_MAX);
-	if (text.len & TEXT_ABSENT)
+	if (text.len & TEXT_BY_ADDRESS)
 		t->used = text.off;
-	if (!text.len || text.len & TEXT_ABSENT)
+	if (!text.len || text.len & TEXT_BY_ADDRESS)
 		return false;
 	c->event.scheme = (struct span_text){ .off = text.off, .len = scheme.len };
 	c->event.url_host = (struct span_text){ .off = text.off + host_at, .len = host.len };
@@ -56,7 +56,7 @@ static __always_inline bool read_parts(struct http_call *c, struct go_string sch
 }
 
 // read_url keeps the request's method and the parts of its URL. 0 if that fails. Global, for a stack of its own.
-__noinline int read_url(__u32 place)
+__noinline int read_url(__u32 place, __u64 bias)
 {
 	struct http_call *c = call_at(place);
 	__u8 u[URL_BUFFER] __attribute__((aligned(8))) = {};
@@ -71,7 +71,7 @@ __noinline int read_url(__u32 place)
 	c->event.opaque = opaque.len != 0;
 	c->event.escaped = !c->event.opaque && raw_path.len;
 	path = c->event.opaque ? opaque : c->event.escaped ? raw_path : STRING_AT(u, url_path);
-	c->event.method = append(t, c->work.method, METHOD_MAX);
+	c->event.method = append_literal(t, c->work.method, METHOD_MAX, bias);
 	if (!read_parts(c, scheme, host, path, query)) {
 		c->event.scheme = append(t, scheme, SCHEME_MAX);
 		c->event.url_host = append(t, host, HOST_MAX);
@@ -171,6 +171,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 {
 	struct span_key key = caller_key(ctx, ROLE_CLIENT);
 	struct http_call *c = find_call(&key);
+	__u64 bias = load_bias(ctx, p);
 	struct goroutine g;
 
 	if (!read_goroutine(ctx, &g)) {
@@ -185,19 +186,20 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	c->event.head.target = key.target;
 	c->event.head.start = bpf_ktime_get_boot_ns();
 	c->work.depth = g.depth;
+	c->work.bias = bias;
 	if (!read_call(c->slot.place, GO_ARG2(ctx))) {
 		count_loss(LOSS_READ);
 		rest(&key, &c->slot);
 		return;
 	}
-	struct any_operation *o = find_by_context(key.target, c->work.context, load_bias(ctx, p));
+	struct any_operation *o = find_by_context(key.target, c->work.context, bias, serving(ctx, key.target));
 	if (!o)
 		o = find_by_goroutine(ctx, &g);
 	if (o) {
 		take_trace_state(c, o);
 		c->work.served = ref_to(&o->operation.slot);
 	}
-	if (!read_url(c->slot.place)) {
+	if (!read_url(c->slot.place, bias)) {
 		count_loss(LOSS_READ);
 		rest(&key, &c->slot);
 		return;

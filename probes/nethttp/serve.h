@@ -17,6 +17,23 @@ static __always_inline struct http_request *begin(struct span_key *key)
 	return r;
 }
 
+// peer_of keeps the address of a connection's client. It comes first in the text, and is there still when the same string is the connection's next
+// request's.
+static __always_inline struct span_text peer_of(struct http_request *r, struct go_string addr)
+{
+	struct text_area *t = &r->event.text;
+	struct span_text piece = { .len = addr.len };
+
+	if (addr.ptr && r->slot.kept == addr.ptr && r->slot.kept_len == addr.len) {
+		t->used = addr.len;
+		return piece;
+	}
+	piece = append(t, addr, ADDR_MAX);
+	r->slot.kept_len = piece.len;
+	r->slot.kept = piece.len == addr.len ? addr.ptr : 0; // if it is there whole
+	return piece;
+}
+
 // read_request keeps what a handler may change: it is read before one runs. 0 if that fails. Global, for a stack of its own.
 __noinline int read_request(__u32 place)
 {
@@ -29,10 +46,13 @@ __noinline int read_request(__u32 place)
 	r->event.tls = WORD_AT(req, request_tls) != 0;
 	r->event.proto_major = WORD_AT(req, request_proto_major);
 	r->event.proto_minor = WORD_AT(req, request_proto_minor);
-	r->event.method = append(t, STRING_AT(req, request_method), METHOD_MAX);
+	r->event.remote_addr = peer_of(r, STRING_AT(req, request_remote_addr)); // first: see there
+	struct go_string method = STRING_AT(req, request_method), uri = STRING_AT(req, request_uri);
+	if (!append_two(t, method, uri, TARGET_MAX, &r->event.method, &r->event.request_target)) { // HTTP/1: both in the request line
+		r->event.method = append(t, method, METHOD_MAX);
+		r->event.request_target = append(t, uri, TARGET_MAX);
+	}
 	r->event.host = append(t, STRING_AT(req, request_host), HOST_MAX);
-	r->event.remote_addr = append(t, STRING_AT(req, request_remote_addr), ADDR_MAX);
-	r->event.request_target = append(t, STRING_AT(req, request_uri), TARGET_MAX);
 	r->slot.context = WORD_AT(req, request_ctx + sizeof(__u64));
 	start_walk(&r->work.walk, WORD_AT(req, request_header), &header_layout);
 	return 1;
@@ -49,14 +69,16 @@ static __always_inline void read_headers(__u32 place)
 }
 
 // held_header is where the target holds the request's header until the handler has returned, whatever the handler does: in the
-// request that the response refers to. 0: that is not known.
-static __always_inline __u64 held_header(__u64 request, __u64 response, bool connection)
+// request that the response refers to. 0: that is not known. The state of a stream's response is kept, it is the same one at the end.
+static __always_inline __u64 held_header(struct http_request *r, __u64 request, __u64 response, bool connection)
 {
 	if (connection)
 		return request + request_header;
-	if (writer_state == ABSENT || state_req == ABSENT)
+	if (writer_state != ABSENT)
+		r->work.state = read_u64(response + writer_state);
+	if (!r->work.state || state_req == ABSENT)
 		return 0;
-	__u64 held = read_u64(read_u64(response + writer_state) + state_req);
+	__u64 held = read_u64(r->work.state + state_req);
 	if (held == request)
 		return request + request_header;
 	return held && server_request_header != ABSENT ? held + server_request_header : 0; // Go 1.27
@@ -65,7 +87,7 @@ static __always_inline __u64 held_header(__u64 request, __u64 response, bool con
 // begin_request starts the request's span before its handler runs. connection is whether the goroutine serves one request after
 // the other; else it is the request's own. In the first case the parent of all of the connection's requests' contexts
 // stands for them.
-static __always_inline void begin_request(struct pt_regs *ctx, struct span_key *key, __u64 request, __u64 response, bool connection)
+static __always_inline void begin_request(struct pt_regs *ctx, struct span_key *key, __u64 request, __u64 response, bool connection, __u64 bias)
 {
 	if (!key->goroutine) {
 		count_loss(LOSS_READ);
@@ -79,6 +101,7 @@ static __always_inline void begin_request(struct pt_regs *ctx, struct span_key *
 	r->event.head.start = bpf_ktime_get_boot_ns();
 	r->work.response = response;
 	r->work.request = request;
+	r->work.bias = bias;
 	if (!read_request(r->slot.place)) {
 		count_loss(LOSS_READ);
 		return;
@@ -89,7 +112,7 @@ static __always_inline void begin_request(struct pt_regs *ctx, struct span_key *
 		own_context(key, &r->slot, r->slot.context);
 	else if (!r->slot.context_key)
 		own_context(key, &r->slot, read_u64(r->slot.context + cancel_ctx_parent + sizeof(__u64)));
-	r->slot.header = held_header(request, response, connection);
+	r->slot.header = held_header(r, request, response, connection);
 	read_headers(r->slot.place);
 	bool remote = r->work.traceparents == 1 && read_parent(r->slot.place);
 	r->event.head.remote_parent = remote;
@@ -118,7 +141,7 @@ static __always_inline void read_route(struct http_request *r)
 	} else if (!own.len) {
 		routes_missed++;
 	}
-	r->event.route = append(&r->event.text, own, ROUTE_MAX);
+	r->event.route = append_literal(&r->event.text, own, ROUTE_MAX, r->work.bias);
 }
 
 // ends says whether a request ends here that has a span; the response is then to be read.
@@ -142,6 +165,21 @@ static __always_inline void send_request(struct http_request *r)
 	emit(&r->event, size);
 }
 
+// read_state keeps what became of a stream's response. False if that fails.
+static __always_inline bool read_state(struct http_request *r)
+{
+	__u8 state[STATE_BUFFER] __attribute__((aligned(8)));
+	__s64 last = state_status > state_wrote_bytes ? state_status : state_wrote_bytes;
+	__u64 size = (last > state_wrote_header ? last : state_wrote_header) + sizeof(__u64);
+
+	if (!r->work.state || (state_status | state_wrote_header | state_wrote_bytes) < 0 || !read_struct(state, size, sizeof(state), r->work.state))
+		return false;
+	r->event.status = WORD_AT(state, state_status);
+	r->event.header_written = state[state_wrote_header];
+	r->event.body_size = WORD_AT(state, state_wrote_bytes);
+	return true;
+}
+
 // end_stream ends the request of an HTTP/2 stream in the deferred function of runHandler, which runs in any case: after the
 // handler's return and after its panic.
 static __always_inline void end_stream(struct pt_regs *ctx, const volatile struct point *p)
@@ -152,15 +190,9 @@ static __always_inline void end_stream(struct pt_regs *ctx, const volatile struc
 	if (!r)
 		return;
 	if (ends(r)) {
-		__u64 state = 0;
-		if (writer_state != ABSENT && state_status != ABSENT && state_wrote_header != ABSENT && state_wrote_bytes != ABSENT)
-			state = read_u64(r->work.response + writer_state);
-		if (state) {
+		if (read_state(r)) {
 			read_panic(ctx, p, &r->event.panic, &r->event.text);
 			r->event.unwound = r->event.panic.kind != PANIC_NONE;
-			r->event.status = read_u64(state + state_status);
-			r->event.header_written = read_u8(state + state_wrote_header);
-			r->event.body_size = read_u64(state + state_wrote_bytes);
 			send_request(r);
 		} else {
 			count_loss(LOSS_READ);

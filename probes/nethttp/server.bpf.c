@@ -23,7 +23,7 @@ int serve_http(struct pt_regs *ctx)
 	__u64 itab = GO_ARG2(ctx) - load_bias(ctx, p);
 	bool connection = in_set(&response_itabs, itab);
 	if (connection || (stream_done_points.n && in_set(&stream_itabs, itab)))
-		begin_request(ctx, &key, GO_ARG4(ctx), GO_ARG3(ctx), connection);
+		begin_request(ctx, &key, GO_ARG4(ctx), GO_ARG3(ctx), connection, load_bias(ctx, p));
 	else if (!find_served(key.target, key.goroutine)) // by the probe of another HTTP/2 server
 		count_loss(LOSS_UNSUPPORTED);
 	return 0;

@@ -74,6 +74,7 @@ func requestConstants(names requestNames, alternatives ...http2Names) []probes.C
 	return append(probes.PanicConstants(), []probes.Constant{
 		{Name: serverVarRuntimeG_goid, Of: probes.Field{Type: "runtime.g", Path: "goid"}},
 		{Name: serverVarG_parentGoid, Of: parentGoid(), Optional: true},
+		{Name: serverVarReadOnly, Of: probes.ReadOnly{}},
 		{Name: serverVarHeaderLayout, Of: probes.MapOf("net/http.Header")},
 		{Name: serverVarRequestSize, Of: probes.Size(names.typ), Max: int64(serverHttpLimitsREQUEST_SIZE)},
 		{Name: serverVarRequestMethod, Of: request("Method"), Max: requestMax},
@@ -92,9 +93,9 @@ func requestConstants(names requestNames, alternatives ...http2Names) []probes.C
 		{Name: serverVarWriterState, Of: fieldOf(alternatives, "responseWriter", "rws"), Optional: true},
 		{Name: serverVarStateReq, Of: fieldOf(alternatives, "responseWriterState", "req"), Optional: true},
 		{Name: serverVarServerRequestHeader, Of: probes.Field{Type: "net/http/internal/http2.ServerRequest", Path: "Header"}, Optional: true},
-		{Name: serverVarStateStatus, Of: fieldOf(alternatives, "responseWriterState", "status"), Optional: true},
-		{Name: serverVarStateWroteHeader, Of: fieldOf(alternatives, "responseWriterState", "wroteHeader"), Optional: true},
-		{Name: serverVarStateWroteBytes, Of: fieldOf(alternatives, "responseWriterState", "wroteBytes"), Optional: true},
+		{Name: serverVarStateStatus, Of: fieldOf(alternatives, "responseWriterState", "status"), Max: stateMax, Optional: true},
+		{Name: serverVarStateWroteHeader, Of: fieldOf(alternatives, "responseWriterState", "wroteHeader"), Max: stateMax, Optional: true},
+		{Name: serverVarStateWroteBytes, Of: fieldOf(alternatives, "responseWriterState", "wroteBytes"), Max: stateMax, Optional: true},
 	}...)
 }
 
@@ -102,6 +103,7 @@ func requestConstants(names requestNames, alternatives ...http2Names) []probes.C
 const (
 	requestMax  = int64(serverHttpLimitsREQUEST_OFFSET_MAX)
 	responseMax = int64(serverHttpLimitsRESPONSE_OFFSET_MAX)
+	stateMax    = int64(serverHttpLimitsSTATE_OFFSET_MAX)
 )
 
 // fixed is how much of an event is always there.

@@ -11,6 +11,7 @@
 #define TARGET_MAX 1024
 #define ROUTE_MAX 256
 #define RESPONSE_BUFFER 160 // bytes of a response that hold the fields below
+#define STATE_BUFFER 160 // of a responseWriterState of HTTP/2, likewise
 
 struct http_server_event {
 	struct span_head head;
@@ -35,6 +36,8 @@ struct http_request {
 		__u64 traceparents; // how many: only one is valid
 		struct trace_parent parent;
 		__u64 response, request, route_ptr, route_len;
+		__u64 state; // of a stream's response: address
+		__u64 bias; // what the loader added to the binary's addresses
 		struct map_walk walk; // of its header
 	} work;
 	__u8 group[MAP_GROUP_MAX]; // of the header, to be looked at: too large for the stack
@@ -57,6 +60,7 @@ enum http_limits {
 	RESPONSE_SIZE = RESPONSE_BUFFER,
 	REQUEST_OFFSET_MAX = REQUEST_BUFFER - 16,
 	RESPONSE_OFFSET_MAX = RESPONSE_BUFFER - 8,
+	STATE_OFFSET_MAX = STATE_BUFFER - 8,
 };
 const enum http_limits *unused_limits __attribute__((unused));
 

@@ -19,6 +19,12 @@ type serverAddrSet struct {
 	Addr [8]uint64
 }
 
+type serverAddressRange struct {
+	_    structs.HostLayout
+	Low  uint64
+	Size uint64
+}
+
 type serverAnyOperation struct {
 	_         structs.HostLayout
 	Operation struct {
@@ -30,14 +36,16 @@ type serverAnyOperation struct {
 			First         uint32
 			Place         uint32
 			Random        [2]uint64
+			Owner         serverSpanKey
 			Goroutine     uint64
 			G             uint64
 			Context       uint64
 			ContextKey    uint64
 			Header        uint64
+			Kept          uint64
 			TraceState    uint16
 			TraceStateLen uint16
-			Pad           uint32
+			KeptLen       uint32
 		}
 		Head struct {
 			_            structs.HostLayout
@@ -53,7 +61,7 @@ type serverAnyOperation struct {
 			Pad          [6]uint8
 		}
 	}
-	Rest [4016]uint8
+	Rest [3992]uint8
 }
 
 type serverContextKey struct {
@@ -90,6 +98,7 @@ const (
 	serverHttpLimitsRESPONSE_SIZE       serverHttpLimits = 160
 	serverHttpLimitsREQUEST_OFFSET_MAX  serverHttpLimits = 256
 	serverHttpLimitsRESPONSE_OFFSET_MAX serverHttpLimits = 152
+	serverHttpLimitsSTATE_OFFSET_MAX    serverHttpLimits = 152
 )
 
 type serverHttpServerEvent struct {
@@ -178,6 +187,12 @@ type serverSampling struct {
 	ParentBased uint32
 }
 
+type serverSeenWord struct {
+	_     structs.HostLayout
+	Key   uint64
+	Value uint64
+}
+
 type serverSpanKey struct {
 	_         structs.HostLayout
 	Target    uint32
@@ -198,11 +213,13 @@ const (
 	serverMapCallers               = "callers"
 	serverMapContexts              = "contexts"
 	serverMapEvents                = "events"
+	serverMapFoundAt               = "found_at"
 	serverMapFreePlaces            = "free_places"
 	serverMapLosses                = "losses"
 	serverMapOperationCount        = "operation_count"
 	serverMapOperations            = "operations"
 	serverMapPlaces                = "places"
+	serverMapSeenWords             = "seen_words"
 	serverMapServedAt              = "served_at"
 	serverProgMuxMatch             = "mux_match"
 	serverProgServeHttp            = "serve_http"
@@ -228,6 +245,7 @@ const (
 	serverVarPanicGoexit           = "panic_goexit"
 	serverVarPatternStr            = "pattern_str"
 	serverVarProbeIndex            = "probe_index"
+	serverVarReadOnly              = "read_only"
 	serverVarRequestCtx            = "request_ctx"
 	serverVarRequestHeader         = "request_header"
 	serverVarRequestHost           = "request_host"
@@ -323,11 +341,13 @@ type serverMapSpecs struct {
 	Callers        *ebpf.MapSpec `ebpf:"callers"`
 	Contexts       *ebpf.MapSpec `ebpf:"contexts"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	FoundAt        *ebpf.MapSpec `ebpf:"found_at"`
 	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	SeenWords      *ebpf.MapSpec `ebpf:"seen_words"`
 	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 }
 
@@ -354,6 +374,7 @@ type serverVariableSpecs struct {
 	PanicGoexit           *ebpf.VariableSpec `ebpf:"panic_goexit"`
 	PatternStr            *ebpf.VariableSpec `ebpf:"pattern_str"`
 	ProbeIndex            *ebpf.VariableSpec `ebpf:"probe_index"`
+	ReadOnly              *ebpf.VariableSpec `ebpf:"read_only"`
 	RequestCtx            *ebpf.VariableSpec `ebpf:"request_ctx"`
 	RequestHeader         *ebpf.VariableSpec `ebpf:"request_header"`
 	RequestHost           *ebpf.VariableSpec `ebpf:"request_host"`
@@ -416,11 +437,13 @@ type serverMaps struct {
 	Callers        *ebpf.Map `ebpf:"callers"`
 	Contexts       *ebpf.Map `ebpf:"contexts"`
 	Events         *ebpf.Map `ebpf:"events"`
+	FoundAt        *ebpf.Map `ebpf:"found_at"`
 	FreePlaces     *ebpf.Map `ebpf:"free_places"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	SeenWords      *ebpf.Map `ebpf:"seen_words"`
 	ServedAt       *ebpf.Map `ebpf:"served_at"`
 }
 
@@ -429,11 +452,13 @@ func (m *serverMaps) Close() error {
 		m.Callers,
 		m.Contexts,
 		m.Events,
+		m.FoundAt,
 		m.FreePlaces,
 		m.Losses,
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.SeenWords,
 		m.ServedAt,
 	)
 }
@@ -461,6 +486,7 @@ type serverVariables struct {
 	PanicGoexit           *ebpf.Variable `ebpf:"panic_goexit"`
 	PatternStr            *ebpf.Variable `ebpf:"pattern_str"`
 	ProbeIndex            *ebpf.Variable `ebpf:"probe_index"`
+	ReadOnly              *ebpf.Variable `ebpf:"read_only"`
 	RequestCtx            *ebpf.Variable `ebpf:"request_ctx"`
 	RequestHeader         *ebpf.Variable `ebpf:"request_header"`
 	RequestHost           *ebpf.Variable `ebpf:"request_host"`
