@@ -168,11 +168,11 @@ static __always_inline void send_request(struct http_request *r)
 // read_state keeps what became of a stream's response. False if that fails.
 static __always_inline bool read_state(struct http_request *r)
 {
-	__u8 state[STATE_BUFFER] __attribute__((aligned(8)));
+	__u8 *state = r->group; // is not needed any more
 	__s64 last = state_status > state_wrote_bytes ? state_status : state_wrote_bytes;
 	__u64 size = (last > state_wrote_header ? last : state_wrote_header) + sizeof(__u64);
 
-	if (!r->work.state || (state_status | state_wrote_header | state_wrote_bytes) < 0 || !read_struct(state, size, sizeof(state), r->work.state))
+	if (!r->work.state || (state_status | state_wrote_header | state_wrote_bytes) < 0 || !read_struct(state, size, sizeof(r->group), r->work.state))
 		return false;
 	r->event.status = WORD_AT(state, state_status);
 	r->event.header_written = state[state_wrote_header];

@@ -11,7 +11,6 @@
 #define TARGET_MAX 1024
 #define ROUTE_MAX 256
 #define RESPONSE_BUFFER 160 // bytes of a response that hold the fields below
-#define STATE_BUFFER 160 // of a responseWriterState of HTTP/2, likewise
 
 struct http_server_event {
 	struct span_head head;
@@ -40,7 +39,7 @@ struct http_request {
 		__u64 bias; // what the loader added to the binary's addresses
 		struct map_walk walk; // of its header
 	} work;
-	__u8 group[MAP_GROUP_MAX]; // of the header, to be looked at: too large for the stack
+	__u8 group[MAP_GROUP_MAX]; // of the header, to be looked at, and at the end an HTTP/2 response's state: too large for the stack
 };
 _Static_assert(sizeof(struct http_request) <= OPERATION_SIZE, "a request has no room among the operations");
 
@@ -60,7 +59,7 @@ enum http_limits {
 	RESPONSE_SIZE = RESPONSE_BUFFER,
 	REQUEST_OFFSET_MAX = REQUEST_BUFFER - 16,
 	RESPONSE_OFFSET_MAX = RESPONSE_BUFFER - 8,
-	STATE_OFFSET_MAX = STATE_BUFFER - 8,
+	STATE_OFFSET_MAX = MAP_GROUP_MAX - 8,
 };
 const enum http_limits *unused_limits __attribute__((unused));
 

@@ -98,7 +98,7 @@ const (
 	serverHttpLimitsRESPONSE_SIZE       serverHttpLimits = 160
 	serverHttpLimitsREQUEST_OFFSET_MAX  serverHttpLimits = 256
 	serverHttpLimitsRESPONSE_OFFSET_MAX serverHttpLimits = 152
-	serverHttpLimitsSTATE_OFFSET_MAX    serverHttpLimits = 152
+	serverHttpLimitsSTATE_OFFSET_MAX    serverHttpLimits = 344
 )
 
 type serverHttpServerEvent struct {
