@@ -88,13 +88,14 @@ static __always_inline struct span_text append_literal(struct text_area *t, stru
 	return (struct span_text){ .off = r, .len = r >> 16 };
 }
 
-// append_two appends two texts that lie behind each other with one byte between them, by one read. False, and nothing done, if they do not.
-static __always_inline bool append_two(struct text_area *t, struct go_string a, struct go_string b, const __u32 max, struct span_text *a_out, struct span_text *b_out)
+// append_two appends two texts that lie behind each other with one byte between them, by one read. False, and nothing done, if they do not, or are longer
+// than a_max and, both together, max.
+static __always_inline bool append_two(struct text_area *t, struct go_string a, const __u32 a_max, struct go_string b, const __u32 max, struct span_text *a_out, struct span_text *b_out)
 {
 	struct go_string both = { .ptr = a.ptr, .len = a.len + 1 + b.len };
 	struct span_text piece;
 
-	if (!a.len || !b.len || a.len > max || b.len > max || both.len > max || b.ptr != a.ptr + a.len + 1)
+	if (!a.len || !b.len || a.len > a_max || b.len > max || both.len > max || b.ptr != a.ptr + a.len + 1)
 		return false;
 	piece = append(t, both, max);
 	if (!piece.len)

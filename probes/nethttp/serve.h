@@ -48,7 +48,7 @@ __noinline int read_request(__u32 place)
 	r->event.proto_minor = WORD_AT(req, request_proto_minor);
 	r->event.remote_addr = peer_of(r, STRING_AT(req, request_remote_addr)); // first: see there
 	struct go_string method = STRING_AT(req, request_method), uri = STRING_AT(req, request_uri);
-	if (!append_two(t, method, uri, TARGET_MAX, &r->event.method, &r->event.request_target)) { // HTTP/1: both in the request line
+	if (!append_two(t, method, METHOD_MAX, uri, TARGET_MAX, &r->event.method, &r->event.request_target)) { // HTTP/1: both in the request line
 		r->event.method = append(t, method, METHOD_MAX);
 		r->event.request_target = append(t, uri, TARGET_MAX);
 	}
