@@ -210,6 +210,43 @@ func TestWorkerPool(t *testing.T) {
 	}
 }
 
+// TestLentContext: a handler calls with the context of another request: that one is the call's parent, not the one that the goroutine serves.
+func TestLentContext(t *testing.T) {
+	testenv.RequireRoot(t)
+	for _, version := range []string{"1.18.10", newest()} {
+		t.Run(version, func(t *testing.T) {
+			bin := testenv.Build(t, testenv.BuildSpec{Dir: "testdata/httpclient", Go: version, Stripped: true})
+			sink, u := testenv.NewSink(t), startUpstream(t)
+			target := testenv.StartTarget(t, bin, nil)
+			agent := testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_PROPAGATION=none"}})
+			agent.WaitTraced(t, target.PID)
+			var group sync.WaitGroup
+			for _, how := range []string{"lend", "borrow"} {
+				group.Go(func() { askMany(t, target.URL("/call?how="+how+"&to="+url.QueryEscape(u.http1.URL)), 1, 1) })
+			}
+			group.Wait()
+			spans := sink.Wait(t, 3, testenv.Patient(10*time.Second))
+			ids := map[string]string{} // of the SERVER spans, by their queries
+			parent := ""
+			for _, s := range spans {
+				if s.Kind.String() == "SPAN_KIND_CLIENT" {
+					parent = string(s.TraceId) + string(s.ParentSpanId)
+					continue
+				}
+				for _, kv := range s.Attributes {
+					if kv.Key == "url.query" {
+						how, _, _ := strings.Cut(kv.Value.GetStringValue(), "&")
+						ids[how] = string(s.TraceId) + string(s.SpanId)
+					}
+				}
+			}
+			if parent == "" || parent != ids["how=lend"] {
+				t.Errorf("the call's parent is %x, want %x; it was made in %x", parent, ids["how=lend"], ids["how=borrow"])
+			}
+		})
+	}
+}
+
 // checkPool: each SERVER span has its own CLIENT span as child, or the CLIENT spans are roots.
 func checkPool(t *testing.T, spans []testenv.Span, requests int, children bool) {
 	t.Helper()

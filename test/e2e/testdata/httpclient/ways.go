@@ -122,9 +122,19 @@ var ways = map[string]func(r *http.Request, to string) string{
 	"inner": func(r *http.Request, to string) string {
 		return inWorker(&inner{second: second{Context: r.Context()}}, to)
 	},
-	"behind":    func(r *http.Request, to string) string { return inWorker(behind{&second{Context: r.Context()}}, to) },
-	"field":     func(r *http.Request, to string) string { return inWorker(&field{parent: r.Context()}, to) },
-	"ginlike":   func(r *http.Request, to string) string { return inWorker(&ginlike{Request: r}, to) },
+	"behind":  func(r *http.Request, to string) string { return inWorker(behind{&second{Context: r.Context()}}, to) },
+	"field":   func(r *http.Request, to string) string { return inWorker(&field{parent: r.Context()}, to) },
+	"ginlike": func(r *http.Request, to string) string { return inWorker(&ginlike{Request: r}, to) },
+	// lend keeps its request under way until borrow has called with its context.
+	"lend": func(r *http.Request, to string) string {
+		lent <- r.Context()
+		<-returned
+		return "lent"
+	},
+	"borrow": func(r *http.Request, to string) string {
+		defer func() { returned <- struct{}{} }()
+		return get(<-lent, to)
+	},
 	"goroutine": func(r *http.Request, to string) string { return inGoroutine(func() string { return get(nil, to) }) },
 	"fanout": func(r *http.Request, to string) string {
 		ctx := context.WithValue(r.Context(), key{}, 1)
@@ -135,6 +145,8 @@ var ways = map[string]func(r *http.Request, to string) string{
 }
 
 type key struct{}
+
+var lent, returned = make(chan context.Context), make(chan struct{})
 
 type wrapper struct{ http.RoundTripper }
 
