@@ -22,8 +22,8 @@ __noinline int scan_call_group(__u32 place)
 		if (s >= MAP_GROUP_MAX || k > MAP_GROUP_MAX - sizeof(struct go_string) || v > MAP_GROUP_MAX - sizeof(struct go_slice))
 			return 0;
 		struct go_string name = *(struct go_string *)(c->group + k);
-		if (!slot_filled(c->group[s], &header_layout))
-			continue;
+		if (!slot_filled(c->group[s], &header_layout) || name.len < TRACESTATE_NAME_LEN || name.len > TRACEPARENT_NAME_LEN)
+			continue; // nothing else is looked for here
 		struct go_slice values = *(struct go_slice *)(c->group + v);
 		enum name_kind kind = header_name(c->event.head.target, name, c->work.bias);
 		if (kind == NAME_TRACEPARENT)
