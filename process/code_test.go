@@ -169,7 +169,7 @@ func FuzzCode(f *testing.F) {
 		}
 		c.Calls()
 		c.Entry()
-		c.AfterCall("f", 9)
+		c.AfterCall("f", 9, 9)
 		c.Returns(9)
 	})
 }

@@ -40,7 +40,8 @@ func (c Code) Exits(results, errWord int, callees ...string) ([]Point, error) {
 			continue
 		}
 		p, e, ok := l.errorCheck(i, results, errWord)
-		if ok {
+		if check := &l.insns[e.branch]; ok && check.flags { // the programs know these branches only
+			p.When, p.CC = e.when, check.cc
 			points = append(points, p)
 			success[e] = true
 		}
@@ -102,8 +103,8 @@ func (l *listing) otherWay(e edge) (int, bool) {
 	return to, ok && l.usable(to) && len(l.jumpsTo(in.target)) == 1 && !l.fallsThrough(to-1)
 }
 
-// errorCheck finds the check of the error behind a call: TEST of its first word with itself, then a branch if it is zero or is
-// not. Another call may lead to the same check, if nothing but a jump is between.
+// errorCheck finds the check of the error behind a call: a branch if its first word is zero or is not. Another call may lead to the same check, if
+// nothing but a jump is between. What the point's branch depends on is not in it.
 func (l *listing) errorCheck(call, results, errWord int) (Point, edge, bool) {
 	t := l.newTrace()
 	for i := call + 1; i < min(len(l.insns), call+maxCheck) && l.fallsThrough(i-1); i++ {
@@ -111,13 +112,11 @@ func (l *listing) errorCheck(call, results, errWord int) (Point, edge, bool) {
 		if !l.joinsBehindCalls(in.addr) {
 			break
 		}
-		if when, ok := in.ifZero(); ok && l.insns[i-1].zeroTest && l.usable(i) {
-			tested := t.regs[l.insns[i-1].tested]
-			if tested != (value{place{inRegister, l.arch.results[errWord], 0}, 8}) {
+		if tested, when, ok := l.zeroCheck(i); ok && l.usable(i) {
+			if t.regs[tested] != (value{place{inRegister, l.arch.results[errWord], 0}, 8}) {
 				break
 			}
 			p := l.point(i, "check of the error behind the call")
-			p.When, p.CC = when, in.cc
 			p.Results = t.findResults(results, l.delta[i])
 			for _, r := range p.Results {
 				if !r.Known {
@@ -134,17 +133,24 @@ func (l *listing) errorCheck(call, results, errWord int) (Point, edge, bool) {
 	return Point{}, edge{}, false
 }
 
-// ifZero says which way a branch on equality goes after a test of a zero.
-func (in *insn) ifZero() (When, bool) {
+// zeroCheck returns the machine number of the register that the branch at instruction i depends on, and which way it goes if that is zero.
+func (l *listing) zeroCheck(i int) (tested uint8, when When, ok bool) {
 	const equal, notEqual = 4, 5
-	switch {
-	case in.flow != flowBranch || !in.flags || in.cost != Emulated:
-	case in.cc == equal:
-		return Taken, true
-	case in.cc == notEqual:
-		return NotTaken, true
+	in := &l.insns[i]
+	if in.zeroBranch {
+		return in.tested, in.whenZero, true
 	}
-	return Always, false
+	if in.flow != flowBranch || !in.flags || in.cost != Emulated || i == 0 || !l.insns[i-1].zeroTest {
+		return 0, Always, false
+	}
+	tested = l.insns[i-1].tested
+	switch in.cc {
+	case equal:
+		return tested, Taken, true
+	case notEqual:
+		return tested, NotTaken, true
+	}
+	return 0, Always, false
 }
 
 // joinsBehindCalls reports whether every jump to addr stands right behind a call: the results are where they are behind that.

@@ -118,21 +118,43 @@ func TestExits(t *testing.T) {
 	}
 }
 
-// TestAfterError: a call, TEST of the error's first word, a branch if there is one, to a block that nothing else leads to.
+// TestAfterError: a call, a check of the error's first word, a branch if there is one, to a block that nothing else leads to.
 func TestAfterError(t *testing.T) {
 	for _, tt := range []struct {
-		name, code string
-		want       uint64 // 0: no point
+		name, arch, code string
+		want             uint64 // 0: no point
 	}{
-		{"taken", "e8 fb 0f 00 00\n48 85 c0\n75 02\n31 c9\nc3\n31 d2\nc3", 0},
-		{"taken, behind RET", "e8 fb 0f 00 00\n48 85 c0\n75 01\nc3\n31 d2\nc3", 0x100b},
-		{"not taken", "e8 fb 0f 00 00\n48 85 c0\n74 03\n31 d2\nc3\nc3", 0x100a},
-		{"joined", "e8 fb 0f 00 00\n48 85 c0\n75 03\n74 01\nc3\n31 d2\nc3", 0},
-		{"no check", "e8 fb 0f 00 00\nc3", 0},
-		{"no call", "c3", 0},
+		{"taken", "amd64", "e8 fb 0f 00 00\n48 85 c0\n75 02\n31 c9\nc3\n31 d2\nc3", 0},
+		{"taken, behind RET", "amd64", "e8 fb 0f 00 00\n48 85 c0\n75 01\nc3\n31 d2\nc3", 0x100b},
+		{"not taken", "amd64", "e8 fb 0f 00 00\n48 85 c0\n74 03\n31 d2\nc3\nc3", 0x100a},
+		{"joined", "amd64", "e8 fb 0f 00 00\n48 85 c0\n75 03\n74 01\nc3\n31 d2\nc3", 0},
+		{"no check", "amd64", "e8 fb 0f 00 00\nc3", 0},
+		{"no call", "amd64", "c3", 0},
+		{"no error: taken", "arm64", `
+			00 04 00 94 ; 1000 BL 2000
+			60 00 00 b4 ; 1004 CBZ R0, 1010
+			e2 03 1f aa ; 1008 MOVD ZR, R2
+			c0 03 5f d6 ; 100c RET
+			c0 03 5f d6 ; 1010 RET`, 0x1008},
+		{"error: taken", "arm64", `
+			00 04 00 94 ; 1000 BL 2000
+			40 00 00 b5 ; 1004 CBNZ R0, 100c
+			c0 03 5f d6 ; 1008 RET
+			e2 03 1f aa ; 100c MOVD ZR, R2
+			c0 03 5f d6 ; 1010 RET`, 0x100c},
+		{"another word", "arm64", `
+			00 04 00 94 ; 1000 BL 2000
+			41 00 00 b5 ; 1004 CBNZ R1, 100c
+			c0 03 5f d6 ; 1008 RET
+			c0 03 5f d6 ; 100c RET`, 0},
+		{"half a word", "arm64", `
+			00 04 00 94 ; 1000 BL 2000
+			40 00 00 35 ; 1004 CBNZW R0, 100c
+			c0 03 5f d6 ; 1008 RET
+			c0 03 5f d6 ; 100c RET`, 0},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			points, err := assembled(t, "amd64", tt.code).AfterError("callee")
+		t.Run(tt.arch+" "+tt.name, func(t *testing.T) {
+			points, err := assembled(t, tt.arch, tt.code).AfterError("callee")
 			if tt.want == 0 {
 				if !errors.Is(err, ErrNoCall) {
 					t.Errorf("%v, error %v", points, err)
@@ -143,7 +165,11 @@ func TestAfterError(t *testing.T) {
 				t.Fatalf("%v, error %v", points, err)
 			}
 			p := points[0]
-			if diff := cmp.Diff([]Location{reg(0, amd64AX), reg(1, amd64BX)}, p.Results); p.Addr != tt.want || diff != "" {
+			results := []Location{reg(0, amd64AX), reg(1, amd64BX)}
+			if tt.arch == "arm64" {
+				results = []Location{reg(0, 0), reg(1, 1)}
+			}
+			if diff := cmp.Diff(results, p.Results); p.Addr != tt.want || diff != "" {
 				t.Errorf("point at %#x, want %#x: %s", p.Addr, tt.want, diff)
 			}
 		})

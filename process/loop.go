@@ -90,12 +90,8 @@ func (l *listing) plainCheck(first int) (edge, bool) {
 		if l.targeted(in.addr, in.end()) {
 			break
 		}
-		when, ok := in.ifZero()
-		switch {
-		case ok && i > first && l.insns[i-1].zeroTest && l.insns[i-1].tested == result:
+		if tested, when, ok := l.zeroCheck(i); ok && tested == result {
 			return edge{i, when}, true
-		case in.zeroBranch && in.tested == result:
-			return edge{i, in.whenZero}, true
 		}
 		if in.flow != flowNext || in.writes() != 0 || len(in.moves) > 0 || in.pointers || in.sp != 0 || in.spLost {
 			break

@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrNoCall: a function does not call another one; it may have been inlined there.
@@ -237,15 +238,15 @@ func (l *listing) isMorestack(addr uint64) bool {
 
 // AfterCall returns, for each direct call of the function named callee, the first emulated instruction that always
 // runs after it returns, with where the first results integer result words are there. If other code jumps in before
-// that instruction, the point is the instruction after the call. It fails if there is no such call, or none of the
+// that instruction, or one of the last needed of them is lost there, the point is the instruction after the call. It fails if there is no such call, or none of the
 // two is provable for one of the calls. A jump table that leads into the few instructions after a call goes unseen:
 // then the probe also fires where no call came before.
-func (c Code) AfterCall(callee string, results int) ([]Point, error) {
+func (c Code) AfterCall(callee string, results, needed int) ([]Point, error) {
 	l, err := c.list()
 	if err != nil {
 		return nil, err
 	}
-	if results < 0 || results > len(l.arch.results) {
+	if needed < 0 || results < needed || results > len(l.arch.results) {
 		return nil, fmt.Errorf("find point after call of %s: %d results do not fit in registers", callee, results)
 	}
 	var points []Point
@@ -253,7 +254,7 @@ func (c Code) AfterCall(callee string, results int) ([]Point, error) {
 		if in.flow != flowCall || l.nameAt(in.target) != callee {
 			continue
 		}
-		p, ok := l.afterCall(i, results)
+		p, ok := l.afterCall(i, results, needed)
 		if !ok {
 			return nil, fmt.Errorf("find point after call of %s at %#x: no instruction is provably next", callee, in.addr)
 		}
@@ -310,12 +311,12 @@ func (c Code) AtCalls(callee string) ([]Point, error) {
 // maxStraight is how many instructions after a call are searched for an emulated one.
 const maxStraight = 256
 
-func (l *listing) afterCall(call, results int) (Point, bool) {
+func (l *listing) afterCall(call, results, needed int) (Point, bool) {
 	first := call + 1
 	if !l.fallsThrough(call) || l.targeted(l.insns[first].addr, l.insns[first].addr+1) {
 		return Point{}, false
 	}
-	t := l.newTrace()
+	t, why := l.newTrace(), "no emulated one is provably next"
 	for i := first; i < min(len(l.insns), first+maxStraight); i++ {
 		in := &l.insns[i]
 		if l.targeted(in.addr, in.addr+1) || in.flow == flowMonitor {
@@ -330,7 +331,11 @@ func (l *listing) afterCall(call, results int) (Point, bool) {
 				p.Why = "RET after the call"
 			}
 			p.Results = t.findResults(results, l.delta[i])
-			return p, true
+			if atHand(p.Results[results-needed:]) {
+				return p, true
+			}
+			why = "a result is lost before the next emulated one"
+			break
 		}
 		if !l.fallsThrough(i) {
 			break
@@ -340,7 +345,12 @@ func (l *listing) afterCall(call, results int) (Point, bool) {
 	if !l.usable(first) {
 		return Point{}, false
 	}
-	p := l.point(first, "instruction after the call: no emulated one is provably next")
+	p := l.point(first, "instruction after the call: "+why)
 	p.Results = l.newTrace().findResults(results, l.delta[first])
 	return p, true
+}
+
+// atHand says whether the place of each result is known.
+func atHand(results []Location) bool {
+	return !slices.ContainsFunc(results, func(r Location) bool { return !r.Known && !r.Const })
 }

@@ -141,7 +141,7 @@ func stack(off int64) Location { return Location{Known: true, Stack: true, Off: 
 func TestAfterCall(t *testing.T) {
 	for _, tt := range []struct {
 		name, arch, code string
-		results          int
+		results, needed  int
 		want             Point
 	}{
 		{"moves", "amd64", `
@@ -156,7 +156,7 @@ func TestAfterCall(t *testing.T) {
 			83 3d 00 00 00 00 00 ; 101d CMPL 0(IP), $0
 			74 01          ; 1024 JE 1027
 			90             ; 1026 NOP
-			c3             ; 1027 RET`, 4,
+			c3             ; 1027 RET`, 4, 0,
 			Point{Addr: 0x1024, Asm: "JE 0x1027", Cost: Emulated, Why: "next emulated instruction after the call",
 				Results: []Location{reg(NoReg, 13), stack(8), {}, reg(3, amd64DI)}}},
 		{"indirect call", "amd64", `
@@ -164,7 +164,7 @@ func TestAfterCall(t *testing.T) {
 			48 89 44 24 08 ; 1005 MOVQ AX, 8(SP)
 			ff d6          ; 100a CALL SI
 			e8 ef 1f 00 00 ; 100c CALL 3000
-			c3             ; 1011 RET`, 1,
+			c3             ; 1011 RET`, 1, 0,
 			Point{Addr: 0x100c, Asm: "CALL 0x3000", Cost: Emulated, Why: "next call after the return", Results: []Location{{}}}},
 		{"other way in", "amd64", `
 			74 08          ; 1000 JE 100a
@@ -172,12 +172,12 @@ func TestAfterCall(t *testing.T) {
 			48 89 c1       ; 1007 MOVQ AX, CX
 			31 c0          ; 100a XORL AX, AX
 			90             ; 100c NOP
-			c3             ; 100d RET`, 1,
+			c3             ; 100d RET`, 1, 0,
 			Point{Addr: 0x1007, Asm: "MOVQ AX, CX", Why: "instruction after the call: no emulated one is provably next",
 				Results: []Location{reg(0, amd64AX)}}},
 		{"return", "amd64", `
 			e8 fb 0f 00 00 ; 1000 CALL 2000
-			c3             ; 1005 RET`, 1,
+			c3             ; 1005 RET`, 1, 0,
 			Point{Addr: 0x1005, Asm: "RET", Why: "RET after the call", Results: []Location{reg(0, amd64AX)}}},
 		{"pointer to stack", "amd64", `
 			48 83 ec 18    ; 1000 SUBQ $24, SP
@@ -188,7 +188,7 @@ func TestAfterCall(t *testing.T) {
 			31 db          ; 1017 XORL BX, BX
 			48 89 08       ; 1019 MOVQ CX, 0(AX)
 			90             ; 101c NOP
-			c3             ; 101d RET`, 3,
+			c3             ; 101d RET`, 3, 0,
 			Point{Addr: 0x101c, Asm: "NOPL", Cost: Emulated, SPDelta: -24, Why: "next emulated instruction after the call",
 				Results: []Location{stack(0), {}, reg(2, amd64CX)}}},
 		{"moves", "arm64", `
@@ -199,13 +199,21 @@ func TestAfterCall(t *testing.T) {
 			f1 03 01 aa ; 1010 MOVD R1, R17
 			01 00 80 d2 ; 1014 MOVD $0, R1
 			1b 00 00 90 ; 1018 ADRP 1000, R27
-			c0 03 5f d6 ; 101c RET`, 3,
+			c0 03 5f d6 ; 101c RET`, 3, 0,
 			Point{Addr: 0x1018, Asm: "ADRP 0(PC), R27", Cost: Emulated, SPDelta: -64,
 				Why: "next emulated instruction after the call", Results: []Location{stack(16), reg(NoReg, 17), reg(2, 2)}}},
+		{"a result is lost", "arm64", `
+			00 04 00 94 ; 1000 CALL 2000
+			e3 3b 40 f9 ; 1004 MOVD 112(RSP), R3
+			02 00 00 14 ; 1008 JMP 1010
+			c0 03 5f d6 ; 100c RET
+			c0 03 5f d6 ; 1010 RET`, 4, 4,
+			Point{Addr: 0x1004, Asm: "MOVD 112(RSP), R3", Why: "instruction after the call: a result is lost before the next emulated one",
+				Results: []Location{reg(0, 0), reg(1, 1), reg(2, 2), reg(3, 3)}}},
 	} {
 		t.Run(tt.arch+" "+tt.name, func(t *testing.T) {
 			c := assembled(t, tt.arch, tt.code)
-			points, err := c.AfterCall("callee", tt.results)
+			points, err := c.AfterCall("callee", tt.results, tt.needed)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -223,11 +231,11 @@ func TestAfterCallErrors(t *testing.T) {
 		"other":  "find call of other in function at 0x1000: there is none (it may be inlined)",
 		"callee": "find point after call of callee at 0x1000: no instruction is provably next",
 	} {
-		if _, err := c.AfterCall(callee, 0); err == nil || err.Error() != want {
+		if _, err := c.AfterCall(callee, 0, 0); err == nil || err.Error() != want {
 			t.Errorf("error is %v, want %s", err, want)
 		}
 	}
-	if _, err := c.AfterCall("callee", 10); err == nil || !strings.Contains(err.Error(), "do not fit") {
+	if _, err := c.AfterCall("callee", 10, 0); err == nil || !strings.Contains(err.Error(), "do not fit") {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -57,7 +57,7 @@ func testServerEntries(t *testing.T, p *program, version string) {
 
 func testServerAfterCalls(t *testing.T, p *program) {
 	c := p.code(t, "net/http.(*conn).serve")
-	points, err := c.AfterCall("net/http.serverHandler.ServeHTTP", 0)
+	points, err := c.AfterCall("net/http.serverHandler.ServeHTTP", 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func testServerAfterCalls(t *testing.T, p *program) {
 		return // before Go 1.22
 	}
 	c = p.code(t, "net/http.(*ServeMux).ServeHTTP")
-	points, err = c.AfterCall("net/http.(*ServeMux).findHandler", 4)
+	points, err = c.AfterCall("net/http.(*ServeMux).findHandler", 4, 4)
 	if err != nil {
 		t.Fatal(err)
 	}

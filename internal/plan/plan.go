@@ -355,7 +355,7 @@ func pointsIn(code process.Code, site probes.Site) ([]process.Point, error) {
 func afterCalls(code process.Code, site probes.Site) ([]process.Point, error) {
 	var points []process.Point
 	for _, callee := range site.After {
-		found, err := code.AfterCall(callee, site.Skip+site.Results)
+		found, err := code.AfterCall(callee, site.Skip+site.Results, site.Results)
 		if err != nil && !errors.Is(err, process.ErrNoCall) {
 			return nil, err
 		}

@@ -21,7 +21,7 @@ func Server() probes.Probe {
 		Spec:    loadServer,
 		Programs: []probes.Program{
 			{Name: serverProgHandleStream, Sites: []probes.Site{{Func: library + ".(*Server).handleStream"}}},
-			{Name: serverProgConnectionLost, Optional: true, Sites: []probes.Site{
+			{Name: serverProgConnectionLost, Optional: true, Every: true, Sites: []probes.Site{
 				{Func: unary, At: library + "/status.FromError", Every: true},
 			}},
 			{Name: serverProgHandlerWriteStatus, Optional: true, Sites: writeStatus("serverHandlerTransport")},

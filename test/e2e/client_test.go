@@ -120,15 +120,7 @@ func testCalls(t *testing.T, spec testenv.BuildSpec, before func(pid int)) {
 		text := c.make(t, target, sink, u)
 		sections = append(sections, testenv.Section{Name: c.name, Text: text + "\n"})
 	}
-	overlay := ""
-	if spec.Go != newest() {
-		overlay = fmt.Sprintf("testdata/client.go1.%d.golden", minor)
-	}
-	compare := testenv.Golden
-	if variant.PIE || variant.External {
-		compare = testenv.CompareGolden
-	}
-	compare(t, "testdata/client.golden", overlay, sections)
+	compareGolden(t, "client", spec.Go, !variant.PIE && !variant.External, sections)
 	if n := agent.Metric(t, "remora_headers_unsearched_total"); n != 0 {
 		t.Errorf("%v header maps were too large to search", n)
 	}

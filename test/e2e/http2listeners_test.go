@@ -45,7 +45,7 @@ type http2Listener struct {
 var http2Listeners = []http2Listener{{"h2", "https", 0}, {"configured", "https", 0}, {"h2c", "http", 0}, {"native", "http", 24}}
 
 // TestHTTP2Listeners compares the spans of every behaviour of an HTTP/2 server with testdata/http2listeners.golden, the same for net/http's
-// and golang.org/x/net's server, with TLS and without. Where an older Go itself behaves otherwise, testdata/http2listeners.go1.N.golden says how.
+// and golang.org/x/net's server, with TLS and without.
 func TestHTTP2Listeners(t *testing.T) {
 	testenv.RequireRoot(t)
 	specs := strippedXNet()
@@ -93,15 +93,8 @@ func testHTTP2Listener(t *testing.T, spec testenv.BuildSpec, l http2Listener, ta
 	for i := range sections { // the listeners differ in nothing but their scheme
 		sections[i].Text = strings.ReplaceAll(sections[i].Text, fmt.Sprintf("url.scheme = %q", l.scheme), "url.scheme = LISTENER")
 	}
-	compare := testenv.CompareGolden
-	if l.name == "h2" && !spec.PIE && !spec.External { // the others make no difference, so they must not write one down
-		compare = testenv.Golden
-	}
-	overlay := ""
-	if spec.Go != newest() {
-		overlay = fmt.Sprintf("testdata/http2listeners.go1.%d.golden", minor)
-	}
-	compare(t, "testdata/http2listeners.golden", overlay, sections)
+	// The other listeners make no difference, so they must not write one down.
+	compareGolden(t, "http2listeners", spec.Go, l.name == "h2" && !spec.PIE && !spec.External, sections)
 	if n := dropped(t, agent); n != 0 {
 		t.Errorf("agent counts %d drops", n)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,10 +138,8 @@ func fieldsOf(b *process.Binary, d declared) map[string]string {
 		if err != nil {
 			continue
 		}
-		offset, inline := path.Inline()
-		found[f.Type+"."+f.Path] = fmt.Sprint("offset ", offset)
-		if !inline {
-			found[f.Type+"."+f.Path] = "behind a pointer"
+		if offset, inline := path.Inline(); inline { // what is behind a pointer is no declared field, for plans as for the oracle
+			found[f.Type+"."+f.Path] = fmt.Sprint("offset ", offset)
 		}
 	}
 	for name := range d.sizes {
@@ -200,7 +199,7 @@ func itabsOf(b *process.Binary, d declared) map[string]string {
 	return found
 }
 
-// checkPlans: every probe can be placed, but for those whose library the program does not have.
+// checkPlans: every probe can be placed, with all its programs, but for those whose library or functions the program does not have.
 func checkPlans(t *testing.T, b *process.Binary, o oracle) {
 	for _, probe := range all.Probes() {
 		p := plan.Make(b, probe)
@@ -212,11 +211,18 @@ func checkPlans(t *testing.T, b *process.Binary, o oracle) {
 			t.Errorf("%s: %v", probe.Name, p.Err)
 		}
 		for _, program := range p.Programs {
+			if program.Err != nil && p.Err == nil && o.hasAny(program.Sites) {
+				t.Errorf("%s %s: %v", probe.Name, program.Name, program.Err)
+			}
 			for _, point := range program.Points {
 				checkPoint(t, b, program.Name, point)
 			}
 		}
 	}
+}
+
+func (o oracle) hasAny(sites []probes.Site) bool {
+	return slices.ContainsFunc(sites, func(s probes.Site) bool { return len(o.functions(s.Func)) > 0 })
 }
 
 // checkNotLinked: the twin does not have what the probe needs, or nothing of what its programs cannot do without.
