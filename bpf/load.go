@@ -20,8 +20,7 @@ type Options struct {
 	Steer        bool // they may do so by registers
 	// RegisterWrites: the kernel has them. Programs then carry out the RET that they sit on.
 	RegisterWrites bool
-	FailWrite      uint32 // 1 to WriteSteps: this write of each injection fails, for tests
-	FailRead       uint32 // of so many reads in the middle of a steered header one fails, for tests
+	Faults         Faults // what is to fail, for tests
 	Verified       bool   // ask the verifier what each program costs it: for Programs.Verified
 	Sampling       Sampling
 }
@@ -125,9 +124,8 @@ func (r *Runtime) Load(spec *ebpf.CollectionSpec, index uint32, constants map[st
 	if _, ok := spec.Variables[sharedVarMayWriteRegisters]; ok {
 		shared[sharedVarMayWriteRegisters] = boolean(r.opts.RegisterWrites)
 	}
-	if _, ok := spec.Variables[sharedVarFailWrite]; ok {
-		shared[sharedVarFailWrite] = r.opts.FailWrite
-		shared[sharedVarFailRead] = r.opts.FailRead
+	if _, ok := spec.Variables[sharedVarFaults]; ok {
+		shared[sharedVarFaults] = r.opts.Faults
 	}
 	for _, values := range []map[string]any{shared, constants} {
 		if err := setConstants(spec, values); err != nil {

@@ -96,6 +96,14 @@ const (
 	sharedEventKindABSENT_PAGE sharedEventKind = 1073741824
 )
 
+type sharedFaults struct {
+	_       structs.HostLayout
+	Write   uint32
+	Read    uint32
+	Message uint32
+	Pair    uint32
+}
+
 type sharedGoMapLayout struct {
 	_           structs.HostLayout
 	DirPtr      uint32
@@ -401,8 +409,7 @@ const (
 	sharedVarBoundsTypes           = "bounds_types"
 	sharedVarBoundsX               = "bounds_x"
 	sharedVarBoundsY               = "bounds_y"
-	sharedVarFailRead              = "fail_read"
-	sharedVarFailWrite             = "fail_write"
+	sharedVarFaults                = "faults"
 	sharedVarG_panic               = "g_panic"
 	sharedVarG_parentGoid          = "g_parent_goid"
 	sharedVarG_stackHi             = "g_stack_hi"
@@ -526,8 +533,7 @@ type sharedVariableSpecs struct {
 	BoundsTypes           *ebpf.VariableSpec `ebpf:"bounds_types"`
 	BoundsX               *ebpf.VariableSpec `ebpf:"bounds_x"`
 	BoundsY               *ebpf.VariableSpec `ebpf:"bounds_y"`
-	FailRead              *ebpf.VariableSpec `ebpf:"fail_read"`
-	FailWrite             *ebpf.VariableSpec `ebpf:"fail_write"`
+	Faults                *ebpf.VariableSpec `ebpf:"faults"`
 	G_panic               *ebpf.VariableSpec `ebpf:"g_panic"`
 	G_parentGoid          *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	G_stackHi             *ebpf.VariableSpec `ebpf:"g_stack_hi"`
@@ -645,8 +651,7 @@ type sharedVariables struct {
 	BoundsTypes           *ebpf.Variable `ebpf:"bounds_types"`
 	BoundsX               *ebpf.Variable `ebpf:"bounds_x"`
 	BoundsY               *ebpf.Variable `ebpf:"bounds_y"`
-	FailRead              *ebpf.Variable `ebpf:"fail_read"`
-	FailWrite             *ebpf.Variable `ebpf:"fail_write"`
+	Faults                *ebpf.Variable `ebpf:"faults"`
 	G_panic               *ebpf.Variable `ebpf:"g_panic"`
 	G_parentGoid          *ebpf.Variable `ebpf:"g_parent_goid"`
 	G_stackHi             *ebpf.Variable `ebpf:"g_stack_hi"`

@@ -16,6 +16,7 @@ type (
 	Pieces       = sharedSteerPieces
 	TextAddress  = sharedTextAddress
 	AddressRange = sharedAddressRange
+	Faults       = sharedFaults
 )
 
 const (

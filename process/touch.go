@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"time"
 )
 
 // EntryPoint is the link-time address at which the program starts.
@@ -49,16 +50,22 @@ func (fs FS) Touch(pid int, addrs []uint64) (err error) {
 }
 
 // LoadBias is what the loader added to the link-time addresses of the program with this entry point that the process runs: 0 unless it is
-// position independent.
+// position independent. It waits a moment for a program that the kernel is just loading.
 func (fs FS) LoadBias(pid int, entryPoint uint64) (uint64, error) {
-	aux, err := fs.read(pid, "auxv", maxAux)
-	if err != nil {
-		return 0, err
-	}
-	for ; len(aux) >= 2*wordSize; aux = aux[2*wordSize:] {
-		if binary.LittleEndian.Uint64(aux) == auxEntry {
-			return binary.LittleEndian.Uint64(aux[wordSize:]) - entryPoint, nil
+	const tries, pause = 20, time.Millisecond
+	for try := 1; ; try++ {
+		aux, err := fs.read(pid, "auxv", maxAux)
+		if err != nil {
+			return 0, err
 		}
+		for ; len(aux) >= 2*wordSize; aux = aux[2*wordSize:] {
+			if binary.LittleEndian.Uint64(aux) == auxEntry {
+				return binary.LittleEndian.Uint64(aux[wordSize:]) - entryPoint, nil
+			}
+		}
+		if try == tries {
+			return 0, errors.New("its auxiliary vector has no entry point")
+		}
+		time.Sleep(pause)
 	}
-	return 0, errors.New("its auxiliary vector has no entry point")
 }

@@ -8,10 +8,21 @@
 #include "go.h"
 #include "trace.h"
 
-// Which write fails, for the tests that show that the target does not mind; 0: none.
-volatile const __u32 fail_write;
+// What fails, for the tests that show that the target does not mind; 0: nothing.
+struct faults {
+	__u32 write; // this one of an injection
+	__u32 read; // one of so many in the middle of a steered header
+	__u32 message; // of one of so many requests of gRPC it counts as garbage
+	__u32 pair; // one of so many pairs of digits counts as missing
+};
 
-volatile const __u32 fail_read; // one of so many reads in the middle of a steered header fails, likewise; 0: none
+volatile const struct faults faults;
+
+// is_due makes one of so many fail.
+static __always_inline bool is_due(__u32 one_of)
+{
+	return one_of && !(bpf_get_prandom_u32() % one_of);
+}
 
 // The writes of one injection.
 enum write_step {
@@ -77,7 +88,7 @@ static __always_inline void format_traceparent(__u8 *out, const struct span_head
 #define between_1_and(most, n) ((((n) - 1) & ((most) - 1)) + 1)
 
 // write_user writes size bytes to the target. A macro: the helper wants to see the size's limits.
-#define write_user(step, addr, bytes, size) (fail_write == (step) ? false : !bpf_probe_write_user((void *)(addr), bytes, size))
+#define write_user(step, addr, bytes, size) (faults.write == (step) ? false : !bpf_probe_write_user((void *)(addr), bytes, size))
 
 // write_checked writes size bytes to the target and reads them back by way of back, which has room for as many.
 static __always_inline bool write_checked(enum write_step step, __u64 addr, const void *bytes, void *back, const __u32 size)

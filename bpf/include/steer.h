@@ -44,7 +44,7 @@ struct text_pieces {
 
 struct steer_pieces {
 	struct text_pieces texts[TEXT_COUNT];
-	__u64 hex[256]; // two digits each
+	__u64 hex[256]; // two digits each; 0: they are to be had one by one only
 	__u64 byte[256]; // one byte each
 };
 
@@ -186,8 +186,15 @@ static __always_inline void add_text(struct steering *s, __u32 text, __u64 bias)
 static __always_inline void add_hex(struct steering *s, const __u8 *bytes, const int size, __u64 bias)
 {
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < size; i++)
-		add_piece(s, pieces.hex[bytes[i]], bias);
+	for (int i = 0; i < size; i++) {
+		__u64 pair = pieces.hex[bytes[i]];
+		if (pair && !is_due(faults.pair)) {
+			add_piece(s, pair, bias);
+			continue;
+		}
+		add_piece(s, pieces.byte[hex_char(bytes[i] >> 4)], bias);
+		add_piece(s, pieces.byte[hex_char(bytes[i] & 15)], bias);
+	}
 }
 
 // add_parent adds the pieces of a traceparent with what is written before and behind it.
@@ -270,12 +277,6 @@ static __always_inline bool take_piece(struct steering *s, struct go_string *pie
 	return piece->len != 0;
 }
 
-// read_fails makes reads in the middle of a header fail, for the test that shows that nothing hangs on them.
-static __always_inline bool read_fails(void)
-{
-	return fail_read && !(bpf_get_prandom_u32() % fail_read);
-}
-
 // at_place says whether the goroutine is where the steering left it: the very instruction, no more and no less of its stack in
 // use. Another agent's program may have sent it elsewhere a moment ago. If that cannot be read, the stack was moved.
 static __always_inline bool at_place(struct pt_regs *ctx, struct steering *s, __u64 ip)
@@ -284,9 +285,9 @@ static __always_inline bool at_place(struct pt_regs *ctx, struct steering *s, __
 
 	if (REG_IP(ctx) != ip)
 		return false;
-	if (REG_SP(ctx) == s->sp && !fail_read)
+	if (REG_SP(ctx) == s->sp && !faults.read)
 		return true;
-	if (read_fails() || bpf_probe_read_user(&high, sizeof(high), (void *)(GO_G(ctx) + g_stack_hi)))
+	if (is_due(faults.read) || bpf_probe_read_user(&high, sizeof(high), (void *)(GO_G(ctx) + g_stack_hi)))
 		return true;
 	if (high - REG_SP(ctx) != s->note.depth)
 		return false;
@@ -297,5 +298,5 @@ static __always_inline bool at_place(struct pt_regs *ctx, struct steering *s, __
 // may_go_on is may_call where a call made before has just come back. The word that it left is there, even if it cannot be read at this moment.
 static __always_inline bool may_go_on(struct pt_regs *ctx, __u64 low, __u64 high)
 {
-	return read_fails() || may_call_again(ctx, low, high);
+	return is_due(faults.read) || may_call_again(ctx, low, high);
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -119,10 +118,7 @@ func config(exporters, listen string) (agent.Config, error) {
 	if err != nil {
 		return agent.Config{}, err
 	}
-	if cfg.FailWrite, err = failure(os.Getenv, "REMORA_TEST_FAIL_WRITE", bpf.WriteSteps); err != nil {
-		return agent.Config{}, err
-	}
-	if cfg.FailRead, err = failure(os.Getenv, "REMORA_TEST_FAIL_READ", math.MaxUint32); err != nil {
+	if cfg.Faults, err = faults(os.Getenv); err != nil {
 		return agent.Config{}, err
 	}
 	if err := kernel.BPF(); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,15 +50,27 @@ func injection(getenv func(string) string, kernel bpf.Kernel, wanted bool, cfg *
 	return nil
 }
 
-// failure reads a variable by which the tests let something fail in each injection, see bpf.Options.
-func failure(getenv func(string) string, name string, most uint32) (uint32, error) {
-	text := getenv(name)
-	if text == "" {
-		return 0, nil
+// faults reads the variables by which the tests let something fail in each injection.
+func faults(getenv func(string) string) (f bpf.Faults, err error) {
+	for _, v := range []struct {
+		name string
+		most uint32
+		to   *uint32
+	}{
+		{"REMORA_TEST_FAIL_WRITE", bpf.WriteSteps, &f.Write},
+		{"REMORA_TEST_FAIL_READ", math.MaxUint32, &f.Read},
+		{"REMORA_TEST_FAIL_MESSAGE", math.MaxUint32, &f.Message},
+		{"REMORA_TEST_FAIL_PAIR", math.MaxUint32, &f.Pair},
+	} {
+		text := getenv(v.name)
+		if text == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(text, 10, 32)
+		if err != nil || uint32(n) > v.most {
+			return bpf.Faults{}, fmt.Errorf("%s=%q: want 0 to %d", v.name, text, v.most)
+		}
+		*v.to = uint32(n)
 	}
-	n, err := strconv.ParseUint(text, 10, 32)
-	if err != nil || uint32(n) > most {
-		return 0, fmt.Errorf("%s=%q: want 0 to %d", name, text, most)
-	}
-	return uint32(n), nil
+	return f, nil
 }

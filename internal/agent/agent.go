@@ -33,9 +33,8 @@ type Config struct {
 	Operations   int
 	Inject       bpf.Mechanisms // how trace context comes into outgoing requests; the kernel must have them
 	CannotInject error          // why it does not, though it is wanted
-	// FailWrite and FailRead make writes and reads fail, for tests: see bpf.Options.
-	FailWrite, FailRead uint32
-	Log                 *zap.Logger
+	Faults       bpf.Faults     // what is to fail, for tests
+	Log          *zap.Logger
 }
 
 // Kernel is what the agent must know of it.
@@ -105,8 +104,7 @@ func New(cfg Config) (_ *Agent, err error) {
 		Inject:         cfg.Inject.Any(),
 		Steer:          cfg.Inject.Steer,
 		RegisterWrites: cfg.Kernel.RegisterWrites,
-		FailWrite:      cfg.FailWrite,
-		FailRead:       cfg.FailRead,
+		Faults:         cfg.Faults,
 		Sampling:       sampling(cfg.Sampler),
 	}); err != nil {
 		return nil, err

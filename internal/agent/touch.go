@@ -78,8 +78,9 @@ func pieceAddresses(constants map[string]any) []uint64 {
 	var addrs []uint64
 	add := func(packed ...uint64) {
 		for _, p := range packed {
-			addr, size := bpf.UnpackPiece(p)
-			addrs = append(addrs, addr, addr+size-1)
+			if addr, size := bpf.UnpackPiece(p); size > 0 { // not a pair of digits that is missing
+				addrs = append(addrs, addr, addr+size-1)
+			}
 		}
 	}
 	for _, value := range constants {

@@ -55,6 +55,7 @@ type Probe struct {
 type Steering struct {
 	Calls   int    `json:"calls,omitempty"`
 	Carried int    `json:"calls_carried,omitempty"` // where the trace came in with a request that is still served
+	Missing int    `json:"missing_pairs,omitempty"` // pairs of digits that take one call more, each time that an ID has them
 	Reason  string `json:"reason,omitempty"`
 }
 
@@ -139,7 +140,13 @@ func steering(p plan.Plan) *Steering {
 		count := func(text int) int { return int(pieces.Texts[text].N) }
 		const sampled, traceID, spanID = 1, 16, 8 // pairs of digits
 		ends := count(bpf.TextLineName) + spanID + count(bpf.TextLineEnd+sampled)
-		return &Steering{Calls: ends + count(bpf.TextVersion) + traceID + count(bpf.TextDash), Carried: ends + 1}
+		missing := 0
+		for _, pair := range pieces.Hex {
+			if pair == 0 {
+				missing++
+			}
+		}
+		return &Steering{Calls: ends + count(bpf.TextVersion) + traceID + count(bpf.TextDash), Carried: ends + 1, Missing: missing}
 	}
 	return nil
 }
@@ -167,6 +174,9 @@ func (r Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(w, "  cannot be steered: %s\n", s.Reason)
 		} else if s != nil {
 			fmt.Fprintf(w, "  a steered traceparent takes %d calls, %d if its trace came in with a request\n", s.Calls, s.Carried)
+			if s.Missing > 0 {
+				fmt.Fprintf(w, "  of 256 pairs of digits its read-only memory does not have %d: one call more where an ID has one\n", s.Missing)
+			}
 		}
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, program := range p.Programs {
@@ -174,7 +184,11 @@ func (r Report) WriteText(w io.Writer) error {
 				fmt.Fprintf(table, "  %s\t%s\t%#x\t%s\t%s\t%s\n", program.Name, point.Function, point.Address, point.Instruction, point.Cost, point.Why)
 			}
 			if program.Reason != "" {
-				fmt.Fprintf(table, "  %s\tcannot be placed: %s\n", program.Name, program.Reason)
+				missing := "cannot be placed"
+				if program.Optional {
+					missing = "left out"
+				}
+				fmt.Fprintf(table, "  %s\t%s: %s\n", program.Name, missing, program.Reason)
 			}
 		}
 		if err := table.Flush(); err != nil {

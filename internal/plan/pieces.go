@@ -46,24 +46,24 @@ func pieces(b *process.Binary) (bpf.Pieces, error) {
 		}
 	}
 	found = found[len(out.Texts):]
-	if err := single(out.Hex[:], found); err != nil {
-		return bpf.Pieces{}, err
+	if !single(out.Byte[:], found[len(out.Hex):]) {
+		return bpf.Pieces{}, errors.New("the program's read-only memory does not have all bytes")
 	}
-	if err := single(out.Byte[:], found[len(out.Hex):]); err != nil {
-		return bpf.Pieces{}, err
-	}
+	single(out.Hex[:], found) // a pair that is missing is joined of bytes
 	return out, nil
 }
 
-// single fills out with texts that are of one piece each.
-func single(out []uint64, found [][]process.Piece) error {
+// single fills out with texts that are of one piece each. It leaves out the others, and says whether there are none.
+func single(out []uint64, found [][]process.Piece) bool {
+	all := true
 	for i := range out {
-		if len(found[i]) != 1 {
-			return errors.New("the program's read-only memory does not have all bytes and all pairs of hexadecimal digits")
+		if len(found[i]) == 1 {
+			out[i] = pack(found[i][0])
+		} else {
+			all = false
 		}
-		out[i] = pack(found[i][0])
 	}
-	return nil
+	return all
 }
 
 func pack(p process.Piece) uint64 { return bpf.PackPiece(p.Addr, uint64(p.Len)) }

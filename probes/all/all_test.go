@@ -100,7 +100,7 @@ func checkDeclaration(t *testing.T, p probes.Probe, spec *ebpf.CollectionSpec) {
 		checkVariable(t, spec, c.Name, constantSize(t, c))
 	}
 	for name, v := range spec.Variables {
-		if v.Constant() && !declared[name] && name != "inject_enabled" && name != "fail_write" && name != "fail_read" && name != "may_write_registers" && !strings.HasPrefix(name, "unused") {
+		if v.Constant() && !declared[name] && name != "inject_enabled" && name != "faults" && name != "may_write_registers" && !strings.HasPrefix(name, "unused") {
 			t.Errorf("nothing sets the constant %s: add it to the probe's Constants", name)
 		}
 	}

@@ -46,6 +46,7 @@ struct grpc_call {
 		__u64 stream; // a server's
 		__u64 header, conn; // a client's: addresses of its CallHdr and its ClientConn
 		struct go_string tracestate; // a client's: of the metadata that was walked last, if it has one line
+		__u64 carries; // a client's: it has a traceparent already
 		__u64 served; // a client's: the operation that the call is a part of, its ref_to; 0: none that is known
 		struct map_walk walk; // of the metadata
 	} work;

@@ -89,6 +89,8 @@ func requestConstants() []probes.Constant {
 		{Name: clientVarClientStreamCtx, Of: probes.Field{Type: transport + ".ClientStream", Path: "Stream.ctx"}},
 		{Name: clientVarClientStreamTransport, Of: probes.Field{Type: transport + ".ClientStream", Path: "ct"}},
 		{Name: clientVarStreamCtx, Of: probes.Field{Type: transport + ".Stream", Path: "ctx"}},
+		{Name: clientVarStreamId, Of: probes.Field{Type: transport + ".Stream", Path: "id"}},
+		{Name: clientVarStreamQuotaInside, Of: probes.Field{Type: transport + ".Stream", Path: "wq.quota"}}, // from 1.77
 		{Name: clientVarStreamQuota, Of: probes.Field{Type: transport + ".Stream", Path: "wq"}},
 		{Name: clientVarStreamTransport, Of: probes.Field{Type: transport + ".Stream", Path: "ct"}},
 		{Name: clientVarTransportMaxList, Of: probes.Field{Type: transport + ".http2Client", Path: "maxSendHeaderListSize"}},

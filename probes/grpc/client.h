@@ -112,6 +112,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	read_request(c);
 	know_context(&key, c);
 	bool child = find_carried(c);
+	c->work.carries = c->work.traceparents;
 	if (o && (!child || handed_on(&c->work.parent, o))) {
 		parent_of(o, &c->work.parent);
 		child = true;

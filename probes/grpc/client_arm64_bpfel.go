@@ -81,6 +81,14 @@ type clientContextTypes struct {
 	}
 }
 
+type clientFaults struct {
+	_       structs.HostLayout
+	Write   uint32
+	Read    uint32
+	Message uint32
+	Pair    uint32
+}
+
 type clientGoMapLayout struct {
 	_           structs.HostLayout
 	DirPtr      uint32
@@ -111,6 +119,13 @@ type clientHeaderOwner struct {
 	_     structs.HostLayout
 	Call  uint64
 	Users uint64
+}
+
+type clientLastRequest struct {
+	_         structs.HostLayout
+	Goroutine uint64
+	Id        uint32
+	Pad       uint32
 }
 
 type clientPoints struct {
@@ -219,6 +234,7 @@ const (
 	clientMapEvents                   = "events"
 	clientMapFoundAt                  = "found_at"
 	clientMapFreePlaces               = "free_places"
+	clientMapLastRequests             = "last_requests"
 	clientMapLosses                   = "losses"
 	clientMapOperationCount           = "operation_count"
 	clientMapOperations               = "operations"
@@ -251,8 +267,7 @@ const (
 	clientVarConnTarget               = "conn_target"
 	clientVarErrorStatus              = "error_status"
 	clientVarErrorStringTypes         = "error_string_types"
-	clientVarFailRead                 = "fail_read"
-	clientVarFailWrite                = "fail_write"
+	clientVarFaults                   = "faults"
 	clientVarFieldName                = "field_name"
 	clientVarFieldSize                = "field_size"
 	clientVarFieldValue               = "field_value"
@@ -294,7 +309,9 @@ const (
 	clientVarSteerRequestPoints       = "steer_request_points"
 	clientVarStreamCtx                = "stream_ctx"
 	clientVarStreamFailedPoints       = "stream_failed_points"
+	clientVarStreamId                 = "stream_id"
 	clientVarStreamQuota              = "stream_quota"
+	clientVarStreamQuotaInside        = "stream_quota_inside"
 	clientVarStreamTransport          = "stream_transport"
 	clientVarStreamWord               = "stream_word"
 	clientVarTcpAddrIp                = "tcp_addr_ip"
@@ -383,6 +400,7 @@ type clientMapSpecs struct {
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	FoundAt        *ebpf.MapSpec `ebpf:"found_at"`
 	FreePlaces     *ebpf.MapSpec `ebpf:"free_places"`
+	LastRequests   *ebpf.MapSpec `ebpf:"last_requests"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
@@ -415,8 +433,7 @@ type clientVariableSpecs struct {
 	ConnTarget               *ebpf.VariableSpec `ebpf:"conn_target"`
 	ErrorStatus              *ebpf.VariableSpec `ebpf:"error_status"`
 	ErrorStringTypes         *ebpf.VariableSpec `ebpf:"error_string_types"`
-	FailRead                 *ebpf.VariableSpec `ebpf:"fail_read"`
-	FailWrite                *ebpf.VariableSpec `ebpf:"fail_write"`
+	Faults                   *ebpf.VariableSpec `ebpf:"faults"`
 	FieldName                *ebpf.VariableSpec `ebpf:"field_name"`
 	FieldSize                *ebpf.VariableSpec `ebpf:"field_size"`
 	FieldValue               *ebpf.VariableSpec `ebpf:"field_value"`
@@ -458,7 +475,9 @@ type clientVariableSpecs struct {
 	SteerRequestPoints       *ebpf.VariableSpec `ebpf:"steer_request_points"`
 	StreamCtx                *ebpf.VariableSpec `ebpf:"stream_ctx"`
 	StreamFailedPoints       *ebpf.VariableSpec `ebpf:"stream_failed_points"`
+	StreamId                 *ebpf.VariableSpec `ebpf:"stream_id"`
 	StreamQuota              *ebpf.VariableSpec `ebpf:"stream_quota"`
+	StreamQuotaInside        *ebpf.VariableSpec `ebpf:"stream_quota_inside"`
 	StreamTransport          *ebpf.VariableSpec `ebpf:"stream_transport"`
 	StreamWord               *ebpf.VariableSpec `ebpf:"stream_word"`
 	TcpAddrIp                *ebpf.VariableSpec `ebpf:"tcp_addr_ip"`
@@ -513,6 +532,7 @@ type clientMaps struct {
 	Events         *ebpf.Map `ebpf:"events"`
 	FoundAt        *ebpf.Map `ebpf:"found_at"`
 	FreePlaces     *ebpf.Map `ebpf:"free_places"`
+	LastRequests   *ebpf.Map `ebpf:"last_requests"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
@@ -534,6 +554,7 @@ func (m *clientMaps) Close() error {
 		m.Events,
 		m.FoundAt,
 		m.FreePlaces,
+		m.LastRequests,
 		m.Losses,
 		m.OperationCount,
 		m.Operations,
@@ -567,8 +588,7 @@ type clientVariables struct {
 	ConnTarget               *ebpf.Variable `ebpf:"conn_target"`
 	ErrorStatus              *ebpf.Variable `ebpf:"error_status"`
 	ErrorStringTypes         *ebpf.Variable `ebpf:"error_string_types"`
-	FailRead                 *ebpf.Variable `ebpf:"fail_read"`
-	FailWrite                *ebpf.Variable `ebpf:"fail_write"`
+	Faults                   *ebpf.Variable `ebpf:"faults"`
 	FieldName                *ebpf.Variable `ebpf:"field_name"`
 	FieldSize                *ebpf.Variable `ebpf:"field_size"`
 	FieldValue               *ebpf.Variable `ebpf:"field_value"`
@@ -610,7 +630,9 @@ type clientVariables struct {
 	SteerRequestPoints       *ebpf.Variable `ebpf:"steer_request_points"`
 	StreamCtx                *ebpf.Variable `ebpf:"stream_ctx"`
 	StreamFailedPoints       *ebpf.Variable `ebpf:"stream_failed_points"`
+	StreamId                 *ebpf.Variable `ebpf:"stream_id"`
 	StreamQuota              *ebpf.Variable `ebpf:"stream_quota"`
+	StreamQuotaInside        *ebpf.Variable `ebpf:"stream_quota_inside"`
 	StreamTransport          *ebpf.Variable `ebpf:"stream_transport"`
 	StreamWord               *ebpf.Variable `ebpf:"stream_word"`
 	TcpAddrIp                *ebpf.Variable `ebpf:"tcp_addr_ip"`

@@ -14,7 +14,8 @@
 volatile const __s64 header_fields, header_quota, header_orphaned, header_stream_id; // of headerFrame, clientHeaders
 volatile const __s64 out_stream_id, out_stream_quota; // of outStream
 volatile const __s64 client_stream_stream, client_stream_ctx, client_stream_transport; // of ClientStream
-volatile const __s64 stream_ctx, stream_quota, stream_transport; // of Stream
+volatile const __s64 stream_ctx, stream_quota, stream_transport, stream_id; // of Stream
+volatile const __s64 stream_quota_inside; // of what a Stream holds of its quota: ABSENT up to 1.76, where it has an address of it
 volatile const __s64 transport_max_list;
 volatile const __s64 field_size, field_name, field_value;
 
@@ -23,7 +24,7 @@ __u32 message_word, stream_word;
 
 // A request that is being written.
 struct request {
-	__u64 header; // address of the message to the writer, which may be garbage by now
+	__u64 header; // address of the message to the writer, which may be garbage by now; 0: it is not known
 	__u64 quota; // address of its write quota
 	__u64 stream; // address of its Stream
 	__u64 transport; // address of its http2Client
@@ -73,11 +74,17 @@ static __always_inline bool may_point(__u64 word)
 	return word && !(word & 7);
 }
 
+// number_of returns the number of the request's stream.
+static __always_inline __u32 number_of(struct request *r)
+{
+	return read_u64(r->header ? r->header + header_stream_id : r->stream + stream_id);
+}
+
 // is_written says whether the request is the one that the writer is at. Nothing needs the message any more when its fields are written: if the
 // collector has come by meanwhile, its memory may be another request's. The outStream, on the same stack, is needed.
 static __always_inline bool is_written(struct request *r, __u64 sp)
 {
-	__u32 id = read_u64(r->header + header_stream_id);
+	__u32 id = number_of(r);
 
 #pragma clang loop unroll(disable)
 	for (int i = -1; i < STACK_WORDS; i++) {
@@ -92,14 +99,60 @@ static __always_inline bool is_written(struct request *r, __u64 sp)
 	return false;
 }
 
+// is_stream says whether addr is the outStream of a request whose number is greater than after, and whose Stream holds the write quota that it
+// points to. It needs no message.
+static __always_inline bool is_stream(__u64 addr, struct request *r, __u32 after)
+{
+	__u64 quota = read_u64(addr + out_stream_quota), stream = quota - stream_quota;
+	__u32 id = read_u64(addr + out_stream_id);
+
+	if (!quota || id <= after || id != (__u32)read_u64(stream + stream_id))
+		return false;
+	r->header = 0;
+	r->stream = stream;
+	r->transport = read_u64(client_stream_transport == ABSENT ? stream + stream_transport : stream - client_stream_stream + client_stream_transport);
+	return r->transport != 0;
+}
+
+// can_find_stream says whether this binary has what find_stream reads.
+static __always_inline bool can_find_stream(void)
+{
+	return (stream_quota_inside | out_stream_id | out_stream_quota | stream_id) >= 0;
+}
+
+// find_stream finds a request with a number greater than after by its outStream: for when its message is garbage and something else is there.
+static __always_inline bool find_stream(__u64 sp, struct request *r, __u32 after)
+{
+	if (!can_find_stream())
+		return false;
+#pragma clang loop unroll(disable)
+	for (int i = -1; i < STACK_WORDS; i++) {
+		__u32 word = i < 0 ? stream_word : i;
+		__u64 addr = read_u64(sp + word * sizeof(__u64));
+		if (may_point(addr) && is_stream(addr, r, after))
+			return true;
+	}
+	return false;
+}
+
+// may_add_unseen is may_add where the request's fields are garbage: they are those that the call began with, but how long they are cannot be told.
+static __always_inline bool may_add_unseen(struct grpc_call *c, __u64 limit)
+{
+	if (limit)
+		count_loss(LOSS_INJECT_PREEMPTED);
+	return !limit && !c->work.carries;
+}
+
 // may_add says whether the request has no traceparent yet, and whether its fields and what is to be added are no more than the peer
 // takes.
-static __always_inline bool may_add(struct request *r, struct operation_slot *slot)
+static __always_inline bool may_add(struct request *r, struct grpc_call *c)
 {
 	__u64 limit = transport_max_list == ABSENT ? 0 : read_u64(r->transport + transport_max_list);
-	__u64 size = 11 + TRACEPARENT_LEN + FIELD_OVERHEAD, state = slot->trace_state_len;
+	__u64 size = 11 + TRACEPARENT_LEN + FIELD_OVERHEAD, state = c->slot.trace_state_len;
 	struct go_slice fields = {};
 
+	if (!r->header)
+		return may_add_unseen(c, limit);
 	if (state)
 		size += 10 + state + FIELD_OVERHEAD;
 	if (bpf_probe_read_user(&fields, sizeof(fields), (void *)(r->header + header_fields)) || fields.len > MAX_FIELDS) {
@@ -110,10 +163,8 @@ static __always_inline bool may_add(struct request *r, struct operation_slot *sl
 	for (int i = 0; i < MAX_FIELDS && i < fields.len; i++) {
 		__u64 field = fields.ptr + i * field_size, w[2] = {};
 		struct go_string name = read_string_header(field + field_name);
-		if (!i && name.len != METHOD_FIELD) { // the fields are garbage, and something else is there now
-			count_loss(LOSS_INJECT_PREEMPTED);
-			return false;
-		}
+		if (!i && name.len != METHOD_FIELD) // the fields are garbage, and something else is there now
+			return may_add_unseen(c, limit);
 		if (name.len == NAME_MAX && !bpf_probe_read_user(w, NAME_MAX, (void *)name.ptr) && is_traceparent(NAME_MAX, w))
 			return false;
 		if (limit)
@@ -131,5 +182,5 @@ static __always_inline struct grpc_call *call_of(__u32 target, struct request *r
 {
 	struct grpc_call *c = (struct grpc_call *)find_by_context(target, read_iface(r->stream + stream_ctx), bias, NULL);
 
-	return c && c->event.head.probe == probe_index && may_add(r, &c->slot) ? c : NULL;
+	return c && c->event.head.probe == probe_index && may_add(r, c) ? c : NULL;
 }

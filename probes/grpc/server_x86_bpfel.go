@@ -81,6 +81,14 @@ type serverContextTypes struct {
 	}
 }
 
+type serverFaults struct {
+	_       structs.HostLayout
+	Write   uint32
+	Read    uint32
+	Message uint32
+	Pair    uint32
+}
+
 type serverGoMapLayout struct {
 	_           structs.HostLayout
 	DirPtr      uint32
@@ -226,8 +234,7 @@ const (
 	serverProgWriteStatus             = "write_status"
 	serverVarConnectionErrorTypes     = "connection_error_types"
 	serverVarConnectionLostPoints     = "connection_lost_points"
-	serverVarFailRead                 = "fail_read"
-	serverVarFailWrite                = "fail_write"
+	serverVarFaults                   = "faults"
 	serverVarG_parentGoid             = "g_parent_goid"
 	serverVarG_stackHi                = "g_stack_hi"
 	serverVarHandleStreamPoints       = "handle_stream_points"
@@ -341,8 +348,7 @@ type serverMapSpecs struct {
 type serverVariableSpecs struct {
 	ConnectionErrorTypes     *ebpf.VariableSpec `ebpf:"connection_error_types"`
 	ConnectionLostPoints     *ebpf.VariableSpec `ebpf:"connection_lost_points"`
-	FailRead                 *ebpf.VariableSpec `ebpf:"fail_read"`
-	FailWrite                *ebpf.VariableSpec `ebpf:"fail_write"`
+	Faults                   *ebpf.VariableSpec `ebpf:"faults"`
 	G_parentGoid             *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	G_stackHi                *ebpf.VariableSpec `ebpf:"g_stack_hi"`
 	HandleStreamPoints       *ebpf.VariableSpec `ebpf:"handle_stream_points"`
@@ -441,8 +447,7 @@ func (m *serverMaps) Close() error {
 type serverVariables struct {
 	ConnectionErrorTypes     *ebpf.Variable `ebpf:"connection_error_types"`
 	ConnectionLostPoints     *ebpf.Variable `ebpf:"connection_lost_points"`
-	FailRead                 *ebpf.Variable `ebpf:"fail_read"`
-	FailWrite                *ebpf.Variable `ebpf:"fail_write"`
+	Faults                   *ebpf.Variable `ebpf:"faults"`
 	G_parentGoid             *ebpf.Variable `ebpf:"g_parent_goid"`
 	G_stackHi                *ebpf.Variable `ebpf:"g_stack_hi"`
 	HandleStreamPoints       *ebpf.Variable `ebpf:"handle_stream_points"`

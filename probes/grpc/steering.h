@@ -18,14 +18,51 @@ static __always_inline bool can_steer(void)
 	return can_find() && (out_stream_id | out_stream_quota) >= 0;
 }
 
+// The request that a transport's writer was at last. Their numbers grow, so an outStream with a greater one is no older request's.
+struct last_request {
+	__u64 goroutine; // its number
+	__u32 id, pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct span_key);
+	__type(value, struct last_request);
+} last_requests SEC(".maps");
+
+// last_number returns the number of the request that the writer was at last, the greatest there is if that is not known.
+static __always_inline __u32 last_number(struct span_key *key, __u64 goroutine)
+{
+	struct last_request *last = bpf_map_lookup_elem(&last_requests, key);
+
+	return last && last->goroutine == goroutine ? last->id : ~0U;
+}
+
+// is_at says whether addr is the request that the writer is at, or without an address, whether its outStream is there, and notes its number.
+static __always_inline bool is_at(struct span_key *key, struct request *r, __u64 addr, __u64 sp)
+{
+	struct last_request now = {};
+
+	if (addr && (!may_point(addr) || !is_request(addr, r) || !is_written(r, sp)))
+		return false;
+	now.goroutine = read_u64(key->goroutine + runtime_g_goid);
+	if (!addr && !find_stream(sp, r, last_number(key, now.goroutine)))
+		return false;
+	now.id = number_of(r);
+	if (can_find_stream() && now.goroutine)
+		bpf_map_update_elem(&last_requests, key, &now, BPF_ANY);
+	return true;
+}
+
 // note_request notes whose call the goroutine has encoded the fields for if addr is its request, and sp the frame of the function that
-// writes it: 1 if so. Global: the verifier checks it once.
+// writes it: 1 if so. Without an address, it is the one whose outStream is there. Global: the verifier checks it once.
 __noinline int note_request(__u32 target, __u64 goroutine, __u64 addr, __u64 bias, __u64 sp)
 {
 	struct span_key key = { .target = target, .role = ROLE_CLIENT, .goroutine = goroutine };
 	struct request r = {};
 
-	if (!may_point(addr) || !is_request(addr, &r) || !is_written(&r, sp))
+	if (!is_at(&key, &r, addr, sp))
 		return 0;
 	struct grpc_call *c = call_of(target, &r, bias);
 	if (!c)
@@ -43,16 +80,21 @@ __noinline int note_request(__u32 target, __u64 goroutine, __u64 addr, __u64 bia
 // find_request finds the request on the stack: its writer's frame begins at sp. NULL if it is to be left alone.
 static __always_inline struct steer_note *find_request(struct span_key *key, __u64 sp, __u64 bias)
 {
+	bool garbage = is_due(faults.message) && bpf_map_lookup_elem(&last_requests, key);
+
 	bpf_map_delete_elem(&steer_notes, key); // of a header for which there was no room
 #pragma clang loop unroll(disable)
-	for (int i = -1; i < STACK_WORDS; i++) {
+	for (int i = -1; i < STACK_WORDS && !garbage; i++) {
 		__u32 word = i < 0 ? message_word : i;
-		if (!note_request(key->target, key->goroutine, read_u64(sp + word * sizeof(__u64)), bias, sp))
+		__u64 addr = read_u64(sp + word * sizeof(__u64));
+		if (!addr || !note_request(key->target, key->goroutine, addr, bias, sp))
 			continue;
 		if (i >= 0)
 			message_word = word;
 		return bpf_map_lookup_elem(&steer_notes, key);
 	}
+	if (note_request(key->target, key->goroutine, 0, bias, sp))
+		return bpf_map_lookup_elem(&steer_notes, key);
 	count_loss(LOSS_INJECT_PREEMPTED); // it is garbage by now, and something else is there
 	return NULL;
 }

@@ -43,14 +43,24 @@ static __always_inline bool is_frame_of(struct frame_buffer *b, __u64 frame, __u
 	       !bpf_probe_read_user(&found, sizeof(found), (void *)(b->data + b->n - frame + 5)) && __builtin_bswap32(found) == id;
 }
 
-// inject_request adds trace context if addr is the request whose frames were just written: 1 if it is. Global: the verifier checks it
-// once.
-__noinline int inject_request(__u32 target, __u64 addr, __u64 bias)
+// is_last_frame says whether the last frame that the request's transport has in its buffer is of this request.
+static __always_inline bool is_last_frame(struct request *r)
+{
+	__u64 framer = read_u64(r->transport + transport_framer), writer = read_u64(framer + framer_writer);
+	__u64 slice = writer_buf == ABSENT ? read_u64(writer + writer_handle) : writer + writer_buf;
+	struct frame_buffer b = { .data = read_u64(slice), .n = read_u64(writer + writer_offset) };
+
+	return is_frame_of(&b, read_u64(read_u64(framer + framer_http2) + http2_wbuf + sizeof(__u64)), number_of(r));
+}
+
+// inject_request adds trace context if addr is the request whose frames were just written, or by_stream, its outStream: 1 if it is. Global: the
+// verifier checks it once.
+__noinline int inject_request(__u32 target, __u64 addr, __u64 bias, int by_stream)
 {
 	struct frame_buffer b = {};
 	struct request r = {};
 
-	if (!may_point(addr) || !is_request(addr, &r))
+	if (!may_point(addr) || (by_stream ? !is_stream(addr, &r, 0) || !is_last_frame(&r) : !is_request(addr, &r)))
 		return 0;
 	struct grpc_call *c = call_of(target, &r, bias);
 	if (!c)
@@ -61,29 +71,39 @@ __noinline int inject_request(__u32 target, __u64 addr, __u64 bias)
 		return 1;
 	if (frame > b.n)
 		count_loss(LOSS_INJECT_NO_ROOM); // its beginning was flushed
-	else if (!is_frame_of(&b, frame, read_u64(r.header + header_stream_id)))
-		count_loss(LOSS_INJECT_PREEMPTED); // it is the memory of another request now
+	else if (!is_frame_of(&b, frame, number_of(&r)))
+		return 0; // it is the memory of another request now
 	else
 		add_fields(&c->slot, &b, frame, size);
 	return 1;
 }
 
-// inject finds the request on the stack: it was in use a moment before, so it is in the frame or among the arguments.
+// inject_found looks for the request on the stack, by its message or by its outStream, and adds trace context. False if it is not there.
+static __always_inline bool inject_found(__u32 target, __u64 sp, __u64 bias, bool by_stream)
+{
+	__u32 *found = by_stream ? &stream_word : &message_word;
+
+#pragma clang loop unroll(disable)
+	for (int i = -1; i < STACK_WORDS; i++) {
+		__u32 word = i < 0 ? *found : i;
+		if (!inject_request(target, read_u64(sp + word * sizeof(__u64)), bias, by_stream))
+			continue;
+		if (i >= 0)
+			*found = word;
+		return true;
+	}
+	return false;
+}
+
+// inject finds the request: its message was in use a moment before, so it is in the frame or among the arguments. If the collector has taken it, the
+// outStream is still there.
 static __always_inline void inject(struct pt_regs *ctx, const volatile struct point *p)
 {
 	__u64 bias = load_bias(ctx, p), sp = REG_SP(ctx);
 	__u32 target = target_id(ctx);
 
-	if (!can_write())
+	if (!can_write() || (!is_due(faults.message) && inject_found(target, sp, bias, false)))
 		return;
-#pragma clang loop unroll(disable)
-	for (int i = -1; i < STACK_WORDS; i++) {
-		__u32 word = i < 0 ? message_word : i;
-		if (!inject_request(target, read_u64(sp + word * sizeof(__u64)), bias))
-			continue;
-		if (i >= 0)
-			message_word = word;
-		return;
-	}
-	count_loss(LOSS_INJECT_PREEMPTED); // it is garbage by now, and something else is there
+	if (!can_find_stream() || !inject_found(target, sp, bias, true))
+		count_loss(LOSS_INJECT_PREEMPTED); // something else is there, or was before gRPC 1.77
 }

@@ -81,6 +81,14 @@ type clientContextTypes struct {
 	}
 }
 
+type clientFaults struct {
+	_       structs.HostLayout
+	Write   uint32
+	Read    uint32
+	Message uint32
+	Pair    uint32
+}
+
 type clientGoMapLayout struct {
 	_           structs.HostLayout
 	DirPtr      uint32
@@ -311,8 +319,7 @@ const (
 	clientVarConnWerr                = "conn_werr"
 	clientVarConnWriterErr           = "conn_writer_err"
 	clientVarConnWriterItabs         = "conn_writer_itabs"
-	clientVarFailRead                = "fail_read"
-	clientVarFailWrite               = "fail_write"
+	clientVarFaults                  = "faults"
 	clientVarFramerWbuf              = "framer_wbuf"
 	clientVarG_parentGoid            = "g_parent_goid"
 	clientVarG_stackHi               = "g_stack_hi"
@@ -459,8 +466,7 @@ type clientVariableSpecs struct {
 	ConnWerr                *ebpf.VariableSpec `ebpf:"conn_werr"`
 	ConnWriterErr           *ebpf.VariableSpec `ebpf:"conn_writer_err"`
 	ConnWriterItabs         *ebpf.VariableSpec `ebpf:"conn_writer_itabs"`
-	FailRead                *ebpf.VariableSpec `ebpf:"fail_read"`
-	FailWrite               *ebpf.VariableSpec `ebpf:"fail_write"`
+	Faults                  *ebpf.VariableSpec `ebpf:"faults"`
 	FramerWbuf              *ebpf.VariableSpec `ebpf:"framer_wbuf"`
 	G_parentGoid            *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	G_stackHi               *ebpf.VariableSpec `ebpf:"g_stack_hi"`
@@ -592,8 +598,7 @@ type clientVariables struct {
 	ConnWerr                *ebpf.Variable `ebpf:"conn_werr"`
 	ConnWriterErr           *ebpf.Variable `ebpf:"conn_writer_err"`
 	ConnWriterItabs         *ebpf.Variable `ebpf:"conn_writer_itabs"`
-	FailRead                *ebpf.Variable `ebpf:"fail_read"`
-	FailWrite               *ebpf.Variable `ebpf:"fail_write"`
+	Faults                  *ebpf.Variable `ebpf:"faults"`
 	FramerWbuf              *ebpf.Variable `ebpf:"framer_wbuf"`
 	G_parentGoid            *ebpf.Variable `ebpf:"g_parent_goid"`
 	G_stackHi               *ebpf.Variable `ebpf:"g_stack_hi"`

@@ -81,6 +81,14 @@ type http2clientContextTypes struct {
 	}
 }
 
+type http2clientFaults struct {
+	_       structs.HostLayout
+	Write   uint32
+	Read    uint32
+	Message uint32
+	Pair    uint32
+}
+
 type http2clientGoMapLayout struct {
 	_           structs.HostLayout
 	DirPtr      uint32
@@ -248,8 +256,7 @@ const (
 	http2clientVarConnWerr                     = "conn_werr"
 	http2clientVarConnWriterErr                = "conn_writer_err"
 	http2clientVarConnWriterItabs              = "conn_writer_itabs"
-	http2clientVarFailRead                     = "fail_read"
-	http2clientVarFailWrite                    = "fail_write"
+	http2clientVarFaults                       = "faults"
 	http2clientVarFramerWbuf                   = "framer_wbuf"
 	http2clientVarG_parentGoid                 = "g_parent_goid"
 	http2clientVarG_stackHi                    = "g_stack_hi"
@@ -386,8 +393,7 @@ type http2clientVariableSpecs struct {
 	ConnWerr                     *ebpf.VariableSpec `ebpf:"conn_werr"`
 	ConnWriterErr                *ebpf.VariableSpec `ebpf:"conn_writer_err"`
 	ConnWriterItabs              *ebpf.VariableSpec `ebpf:"conn_writer_itabs"`
-	FailRead                     *ebpf.VariableSpec `ebpf:"fail_read"`
-	FailWrite                    *ebpf.VariableSpec `ebpf:"fail_write"`
+	Faults                       *ebpf.VariableSpec `ebpf:"faults"`
 	FramerWbuf                   *ebpf.VariableSpec `ebpf:"framer_wbuf"`
 	G_parentGoid                 *ebpf.VariableSpec `ebpf:"g_parent_goid"`
 	G_stackHi                    *ebpf.VariableSpec `ebpf:"g_stack_hi"`
@@ -513,8 +519,7 @@ type http2clientVariables struct {
 	ConnWerr                     *ebpf.Variable `ebpf:"conn_werr"`
 	ConnWriterErr                *ebpf.Variable `ebpf:"conn_writer_err"`
 	ConnWriterItabs              *ebpf.Variable `ebpf:"conn_writer_itabs"`
-	FailRead                     *ebpf.Variable `ebpf:"fail_read"`
-	FailWrite                    *ebpf.Variable `ebpf:"fail_write"`
+	Faults                       *ebpf.Variable `ebpf:"faults"`
 	FramerWbuf                   *ebpf.Variable `ebpf:"framer_wbuf"`
 	G_parentGoid                 *ebpf.Variable `ebpf:"g_parent_goid"`
 	G_stackHi                    *ebpf.Variable `ebpf:"g_stack_hi"`

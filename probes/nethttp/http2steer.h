@@ -64,7 +64,7 @@ static __always_inline bool end_fields(struct pt_regs *ctx, struct span_key *key
 {
 	if (s->content) {
 		struct go_slice content = unread(s->note.writer[0]);
-		if (read_fails() || !content.ptr)
+		if (is_due(faults.read) || !content.ptr)
 			return false;
 		s->results[0] = content.ptr;
 		s->results[1] = content.len;

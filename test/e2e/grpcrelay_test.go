@@ -141,6 +141,26 @@ func TestGRPCRelay(t *testing.T) {
 	}
 }
 
+// TestGRPCInjectGarbage: where the collector has taken the message of each second request, the request is known all the same, by what its writer still
+// needs (grpc from 1.77 on).
+func TestGRPCInjectGarbage(t *testing.T) {
+	testenv.RequireInjection(t)
+	const calls = 200
+	r := startGRPCRelay(t, relayBuilds()[0], false, testenv.NewSink(t), "REMORA_TEST_FAIL_MESSAGE=2")
+	if err := r.run(calls); err != nil {
+		t.Error(err)
+	}
+	spans := r.sink.Wait(t, 5*calls, testenv.Patient(20*time.Second))
+	without := withoutContext(t, r.agent)
+	cut := without["no_room"] + without["memory_unwritable"]
+	if n := without["preempted"]; n > 0 || cut > calls/10 {
+		t.Errorf("calls went without trace context: %v", without)
+	}
+	if n := checkParts(t, spans); n != calls+cut {
+		t.Errorf("%d traces, want %d and %d for calls without trace context", n, calls, cut)
+	}
+}
+
 // TestGRPCInjectRelay is TestGRPCRelay with trace context on the wire: each call is one trace of five spans. A request whose frame a full write
 // buffer has cut, or behind which lies a page that nobody has used yet, cannot be written to (docs/probes/grpc.md), nor can one be told any more
 // whose message the collector has taken meanwhile: it is counted, and begins a trace of its own. Of these there are few, and next to none where

@@ -90,6 +90,23 @@ func TestSteerUnreadable(t *testing.T) {
 	}
 }
 
+// TestSteerPairs: a program's read-only memory may not have all pairs of digits. Here each second counts as missing: requests carry one traceparent
+// all the same.
+func TestSteerPairs(t *testing.T) {
+	for _, spec := range injectBuilds("testdata/xnet") {
+		t.Run(spec.String(), func(t *testing.T) {
+			target, options := steered(t, spec)
+			options.Env = append(options.Env, "REMORA_TEST_FAIL_PAIR=2")
+			agent := testenv.StartAgent(t, options)
+			agent.WaitTraced(t, target.PID)
+			sendAll(t, target, 20, 1, 1)
+			if n := agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
+				t.Errorf("%v requests went without traceparent", n)
+			}
+		})
+	}
+}
+
 // TestSteerKilled: agents that are killed while requests are on their way damage none.
 func TestSteerKilled(t *testing.T) {
 	for _, spec := range injectBuilds("testdata/xnet") {
