@@ -29,9 +29,13 @@ func sqlBuilds() []sqlBuild {
 		{testenv.BuildSpec{Dir: dir, Go: "1.27.4", Stripped: true, Tags: "modernc"}, "sqlite"},
 		{testenv.BuildSpec{Dir: dir, Go: "1.26.8", External: true}, "sqlite3"},
 		{testenv.BuildSpec{Dir: dir, Go: "1.26.8", Stripped: true, PIE: true}, ""},
+		{testenv.BuildSpec{Dir: dir, Go: "1.25.8", Stripped: true, ModFile: "mid.mod"}, ""},
 		{testenv.BuildSpec{Dir: dir, Go: "1.24.13", Stripped: true, ModFile: "mid.mod"}, ""},
+		{testenv.BuildSpec{Dir: dir, Go: "1.23.12", Stripped: true, ModFile: "mid.mod"}, ""},
+		{testenv.BuildSpec{Dir: dir, Go: "1.22.12", Stripped: true, ModFile: "mid.mod"}, ""},
 		{testenv.BuildSpec{Dir: dir, Go: "1.21.13", Stripped: true, ModFile: "mid.mod"}, ""},
 		{testenv.BuildSpec{Dir: dir, Go: "1.20.14", ModFile: "old.mod"}, ""},
+		{testenv.BuildSpec{Dir: dir, Go: "1.19.13", Stripped: true, ModFile: "old.mod"}, ""},
 		{testenv.BuildSpec{Dir: dir, Go: "1.18.10", Stripped: true, ModFile: "old.mod", Tags: "modernc"}, "sqlite"},
 	}
 }
