@@ -164,8 +164,9 @@ static __always_inline bool may_begin(struct steering *s, __u32 target)
 // add_piece adds a piece, given by its link-time address.
 static __always_inline void add_piece(struct steering *s, __u64 piece, __u64 bias)
 {
-	__u32 i = s->count;
+	__u64 i = s->count;
 
+	barrier_var(i); // what is compared is what is used
 	if (i < STEER_PIECES)
 		s->pieces[i] = piece + bias;
 	s->count = i + 1;
@@ -183,6 +184,15 @@ static __always_inline void add_text(struct steering *s, __u32 text, __u64 bias)
 	}
 }
 
+// digit returns the piece of a hexadecimal digit.
+static __always_inline __u64 digit(__u8 value)
+{
+	__u32 c = hex_char(value);
+
+	barrier_var(c); // or the compiler leaves out what the verifier wants to see
+	return pieces.byte[c & 0xff];
+}
+
 static __always_inline void add_hex(struct steering *s, const __u8 *bytes, const int size, __u64 bias)
 {
 #pragma clang loop unroll(disable)
@@ -192,8 +202,8 @@ static __always_inline void add_hex(struct steering *s, const __u8 *bytes, const
 			add_piece(s, pair, bias);
 			continue;
 		}
-		add_piece(s, pieces.byte[hex_char(bytes[i] >> 4)], bias);
-		add_piece(s, pieces.byte[hex_char(bytes[i] & 15)], bias);
+		add_piece(s, digit(bytes[i] >> 4), bias);
+		add_piece(s, digit(bytes[i] & 15), bias);
 	}
 }
 
