@@ -181,10 +181,9 @@ static __always_inline void read_addr(struct grpc_call *c, struct go_iface addr)
 	}
 }
 
-// read_status keeps a *status.Status: https://github.com/grpc/grpc-go/blob/v1.80.0/internal/status/status.go. nil is OK.
-static __always_inline void read_status(struct grpc_call *c, __u64 status)
+// read_proto keeps a *spb.Status. nil is OK.
+static __always_inline void read_proto(struct grpc_call *c, __u64 proto)
 {
-	__u64 proto = status ? read_u64(status + status_proto) : 0;
 	__u32 code = 0;
 
 	if (!proto)
@@ -192,6 +191,13 @@ static __always_inline void read_status(struct grpc_call *c, __u64 status)
 	bpf_probe_read_user(&code, sizeof(code), (void *)(proto + proto_code));
 	c->event.code = code;
 	c->event.message = append(&c->event.text, read_string_header(proto + proto_message), MESSAGE_MAX);
+}
+
+// read_status keeps a *status.Status: https://github.com/grpc/grpc-go/blob/v1.80.0/internal/status/status.go. nil is OK.
+static __always_inline void read_status(struct grpc_call *c, __u64 status)
+{
+	if (status)
+		read_proto(c, read_u64(status + status_proto));
 }
 
 // read_parent parses the call's traceparent: 1 if it names a valid parent. Global, for a stack of its own.

@@ -11,25 +11,29 @@ import (
 // Client instruments the client of google.golang.org/grpc: a CLIENT span per call, from the creation of its stream until the
 // stream's end, and where the kernel lets it, traceparent and tracestate in the requests.
 //
-// Its traps are the call in newClientStreamWithParams that begins the first attempt, the place behind the writing of a request's frames in
+// Its traps are the call in newClientStreamWithParams (newClientStream before 1.38) that begins the first attempt, the place behind the writing of a request's frames in
 // the transport's writer, and the entry of (*clientStream).finish
 // (https://github.com/grpc/grpc-go/blob/v1.80.0/stream.go, internal/transport/controlbuf.go): three per call. finish is called
 // once more for a stream, in the goroutine that waits for its context. A stream that cannot be created is not finished, from 1.43; a trap on
 // the way of that error only sees it.
 func Client() probes.Probe {
-	create := library + ".newClientStreamWithParams"
+	create, old := library+".newClientStreamWithParams", library+".newClientStream" // the second before 1.38
 	stream := func(method string) string { return library + ".(*clientStream)." + method }
 	return probes.Probe{
 		Name:    library + " client",
 		Library: library,
-		Needs:   create,
+		Needs:   stream("withRetry"),
 		Spec:    loadClient,
 		Programs: []probes.Program{
 			{Name: clientProgClientStream, Sites: []probes.Site{
 				{Func: create, At: stream("newAttemptLocked")}, // before 1.43: it is what makes the stream
 				{Func: create, At: stream("withRetry")},
+				{Func: old, At: stream("newAttemptLocked")},
 			}},
-			{Name: clientProgStreamFailed, Optional: true, Sites: []probes.Site{{Func: create, Failed: stream("withRetry"), Results: 2}}},
+			{Name: clientProgStreamFailed, Optional: true, Sites: []probes.Site{
+				{Func: create, Failed: stream("withRetry"), Results: 2},
+				{Func: old, Failed: stream("withRetry"), Results: 2},
+			}},
 			{Name: clientProgWriteHeaders, Injects: true, Optional: true, Sites: []probes.Site{
 				{Func: writer("clientHeaderHandler"), After: []string{writer("writeHeader")}}, // from 1.85
 				{Func: writer("originateStream"), After: []string{writer("writeHeader")}},
@@ -51,6 +55,7 @@ func Client() probes.Probe {
 func clientConstants() []probes.Constant {
 	stream := func(path string) probes.Field { return probes.Field{Type: library + ".clientStream", Path: path} }
 	header := func(path string) probes.Field { return probes.Field{Type: transport + ".CallHdr", Path: path} }
+	protoInError := probes.Field{Type: status + ".Error", Path: "e"} // before 1.40
 	return []probes.Constant{
 		{Name: clientVarMetadataKeys, Of: probes.Types{metadata + ".mdOutgoingKey"}, Optional: true},
 		{Name: clientVarRawMetadata, Of: probes.Field{Type: metadata + ".rawMD", Path: "md"}},
@@ -67,7 +72,8 @@ func clientConstants() []probes.Constant {
 		{Name: clientVarCallHost, Of: header("Host")},
 		{Name: clientVarConnTarget, Of: probes.Field{Type: library + ".ClientConn", Path: "target"}},
 		{Name: clientVarStatusErrorTypes, Of: probes.Types{"*" + status + ".Error"}},
-		{Name: clientVarErrorStatus, Of: probes.Field{Type: status + ".Error", Path: "s"}},
+		{Name: clientVarErrorStatus, Of: probes.Fields{{Type: status + ".Error", Path: "s"}, protoInError}},
+		{Name: clientVarErrorProto, Of: protoInError, Optional: true},
 		{Name: clientVarErrorStringTypes, Of: probes.Types{"*errors.errorString"}, Optional: true},
 	}
 }

@@ -61,7 +61,7 @@ func (s suite) leftOut(m machine) []omission {
 			{`^Test(HTTPServer|HTTPClient|HTTP2Listeners)$/(^go[0-9.]+$|pie|cgo)`, "differs in symbols and linking, not for the kernel: ran outside"},
 			{`^Test(HTTPServer|HTTPClient|HTTP2Listeners|EveryStreamIsASpan)$/^go1\.(19|2[0-6])\.`, "the oldest and the newest Go run here: the others ran outside, and TestVerifier loads their programs"},
 			{`^Test(HTTP2Listeners|EveryStreamIsASpan)$/^go1\.27.*-0\.12\.0`, "the newest golang.org/x/net runs here: the oldest ran outside"},
-			{`^TestGRPC(Server|Client)$/^go1\.(20|22|23|25)\.`, "the oldest and the newest gRPC run here: the others ran outside, and differ in nothing that a kernel sees"},
+			{`^TestGRPC(Server|Client)$/^go1\.(19|2[0235])\.`, "the oldest and the newest gRPC run here: the others ran outside, and differ in nothing that a kernel sees"},
 			{`^TestGRPCServer$/./^(tls|workers|h2c)$`, "one server of grpc's own and one of net/http run here: the others ran outside"},
 			{`^TestSQL$/^go1\.(19|2[0-6])\.`, "the oldest and the newest Go run here: the others ran outside"},
 			{`^TestAbsentPages$/^(gRPC|SQL)$`, "texts are read from the file as those of HTTP are, which run here: ran outside"},
