@@ -142,7 +142,7 @@ func TestGRPCRelay(t *testing.T) {
 }
 
 // TestGRPCInjectGarbage: where the collector has taken the message of each second request, the request is known all the same, by what its writer still
-// needs (grpc from 1.77 on).
+// needs (grpc from 1.77 on). What keeps a request from trace context otherwise (TestGRPCInjectRelay) is as rare as there.
 func TestGRPCInjectGarbage(t *testing.T) {
 	testenv.RequireInjection(t)
 	const calls = 200
@@ -152,8 +152,8 @@ func TestGRPCInjectGarbage(t *testing.T) {
 	}
 	spans := r.sink.Wait(t, 5*calls, testenv.Patient(20*time.Second))
 	without := withoutContext(t, r.agent)
-	cut := without["no_room"] + without["memory_unwritable"]
-	if n := without["preempted"]; n > 0 || cut > calls/10 {
+	cut := without["no_room"] + without["memory_unwritable"] + without["preempted"]
+	if cut > calls/10 {
 		t.Errorf("calls went without trace context: %v", without)
 	}
 	if n := checkParts(t, spans); n != calls+cut {

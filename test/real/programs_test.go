@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/remora-agent/remora/probes/grpc"
 	"github.com/remora-agent/remora/probes/nethttp"
 )
 
@@ -23,13 +24,14 @@ var large = program{name: "packer", pkg: "packer", path: "usr/bin/packer"}
 
 func programs() []program {
 	server, client := nethttp.Server().Name, nethttp.Client().Name
+	grpcServer, grpcClient := grpc.Server().Name, grpc.Client().Name
 	return []program{
 		{"prometheus", "prometheus", "usr/bin/prometheus", []string{server, client}},
 		{"promtool", "prometheus", "usr/bin/promtool", []string{client}},
-		{"etcd", "etcd-server", "usr/bin/etcd", []string{server, client}},
+		{"etcd", "etcd-server", "usr/bin/etcd", []string{server, client, grpcServer, grpcClient}},
 		{"caddy", "caddy", "usr/bin/caddy", []string{server, client}},
-		{"containerd", "containerd", "usr/bin/containerd", []string{server, client}},
-		{"ctr", "containerd", "usr/bin/ctr", []string{client}},
+		{"containerd", "containerd", "usr/bin/containerd", []string{server, client, grpcServer, grpcClient}},
+		{"ctr", "containerd", "usr/bin/ctr", []string{client, grpcClient}},
 		{"containerd-shim", "containerd", "usr/bin/containerd-shim-runc-v2", nil},
 		{"dockerd", "docker.io", "usr/sbin/dockerd", []string{server, client}},
 		{"docker of Debian", "docker.io", "usr/bin/docker", []string{server, client}},
