@@ -99,6 +99,11 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	if (!c)
 		return;
 	read_stream(c, GO_ARG1(ctx));
+	if (!c->work.context.type) {
+		count_loss(LOSS_READ);
+		forget(&key, &c->slot);
+		return;
+	}
 	__u32 found = look_at_context(c->slot.place);
 	struct any_operation *o = found ? operation_at(found - 1) : NULL;
 	struct goroutine g;

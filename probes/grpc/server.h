@@ -57,6 +57,11 @@ static __always_inline void begin_stream(struct pt_regs *ctx, struct span_key *k
 	if (!c)
 		return;
 	struct go_string method = read_method(c, base);
+	if (!c->work.context.type) {
+		count_loss(LOSS_READ);
+		forget(key, &c->slot);
+		return;
+	}
 	if (!in_set(&own_transport_types, dynamic_type(key->target, transport, bias)))
 		http = find_by_context(key->target, c->work.context, bias, NULL);
 	note_server(ctx, key, &c->slot);
