@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/remora-agent/remora/bpf"
 	"github.com/remora-agent/remora/internal/plan"
 	"github.com/remora-agent/remora/internal/testenv"
@@ -68,7 +70,10 @@ func loadAll(t *testing.T, has bpf.Mechanisms, runtime *bpf.Runtime, path string
 		}
 		programs, err := runtime.Load(spec, uint32(i), p.Constants, p.Without())
 		if err != nil {
-			t.Errorf("%s: %+v", probe.Name, err)
+			t.Errorf("%s: %v", probe.Name, err)
+			if refused := (*ebpf.VerifierError)(nil); errors.As(err, &refused) {
+				t.Logf("%+v", refused) // the whole log
+			}
 			continue
 		}
 		counts := programs.Verified()
