@@ -55,7 +55,9 @@ func Client() probes.Probe {
 func clientConstants() []probes.Constant {
 	stream := func(path string) probes.Field { return probes.Field{Type: library + ".clientStream", Path: path} }
 	header := func(path string) probes.Field { return probes.Field{Type: transport + ".CallHdr", Path: path} }
-	protoInError := probes.Field{Type: status + ".Error", Path: "e"} // before 1.40
+	statusError, oldError := status+".Error", oldStatus+".statusError"
+	protoOfError := probes.Field{Type: statusError, Path: "e"}                                      // before 1.40
+	codeInError := probes.Fields{{Type: statusError, Path: "Code"}, {Type: oldError, Path: "Code"}} // before 1.30
 	return []probes.Constant{
 		{Name: clientVarMetadataKeys, Of: probes.Types{metadata + ".mdOutgoingKey"}, Optional: true},
 		{Name: clientVarRawMetadata, Of: probes.Field{Type: metadata + ".rawMD", Path: "md"}},
@@ -71,9 +73,10 @@ func clientConstants() []probes.Constant {
 		{Name: clientVarCallMethod, Of: header("Method")},
 		{Name: clientVarCallHost, Of: header("Host")},
 		{Name: clientVarConnTarget, Of: probes.Field{Type: library + ".ClientConn", Path: "target"}},
-		{Name: clientVarStatusErrorTypes, Of: probes.Types{"*" + status + ".Error"}},
-		{Name: clientVarErrorStatus, Of: probes.Fields{{Type: status + ".Error", Path: "s"}, protoInError}},
-		{Name: clientVarErrorProto, Of: protoInError, Optional: true},
+		{Name: clientVarStatusErrorTypes, Of: probes.Types{"*" + statusError, "*" + oldError}},
+		{Name: clientVarErrorStatus, Of: append(probes.Fields{{Type: statusError, Path: "s"}, protoOfError}, codeInError...)},
+		{Name: clientVarErrorProto, Of: protoOfError, Optional: true},
+		{Name: clientVarErrorCode, Of: codeInError, Optional: true},
 		{Name: clientVarErrorStringTypes, Of: probes.Types{"*errors.errorString"}, Optional: true},
 	}
 }

@@ -13,7 +13,8 @@ volatile const struct addr_set status_error_types, error_string_types;
 volatile const __s64 client_ctx, client_call_hdr, client_conn, client_attempt, attempt_transport, transport_remote_addr;
 volatile const __s64 call_method, call_host, conn_target, raw_metadata, raw_added;
 volatile const __s64 error_status; // of status.Error
-volatile const __s64 error_proto; // the same if it is the protocol buffer itself, as before gRPC 1.40; else ABSENT
+volatile const __s64 error_proto; // the same if it points to the protocol buffer, as before gRPC 1.40; else ABSENT
+volatile const __s64 error_code; // the same if status.Error is the protocol buffer, as before 1.30; else ABSENT
 
 // read_added looks for a traceparent among what was added to the metadata: [][]string, of names and values in turn. Global, for a stack of
 // its own.
@@ -146,10 +147,12 @@ static __always_inline void read_error(struct grpc_call *c, struct go_iface err)
 	if (!type)
 		return;
 	if (in_set(&status_error_types, type)) {
-		if (error_proto == ABSENT)
-			read_status(c, read_u64(err.data + error_status));
-		else
+		if (error_code != ABSENT)
+			read_proto(c, err.data);
+		else if (error_proto != ABSENT)
 			read_proto(c, read_u64(err.data + error_proto));
+		else
+			read_status(c, read_u64(err.data + error_status));
 		return;
 	}
 	if (in_set(&error_string_types, type) && is_eof(read_string_header(err.data)))

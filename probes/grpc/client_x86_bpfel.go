@@ -265,6 +265,7 @@ const (
 	clientVarClientStreamStream       = "client_stream_stream"
 	clientVarClientStreamTransport    = "client_stream_transport"
 	clientVarConnTarget               = "conn_target"
+	clientVarErrorCode                = "error_code"
 	clientVarErrorProto               = "error_proto"
 	clientVarErrorStatus              = "error_status"
 	clientVarErrorStringTypes         = "error_string_types"
@@ -432,6 +433,7 @@ type clientVariableSpecs struct {
 	ClientStreamStream       *ebpf.VariableSpec `ebpf:"client_stream_stream"`
 	ClientStreamTransport    *ebpf.VariableSpec `ebpf:"client_stream_transport"`
 	ConnTarget               *ebpf.VariableSpec `ebpf:"conn_target"`
+	ErrorCode                *ebpf.VariableSpec `ebpf:"error_code"`
 	ErrorProto               *ebpf.VariableSpec `ebpf:"error_proto"`
 	ErrorStatus              *ebpf.VariableSpec `ebpf:"error_status"`
 	ErrorStringTypes         *ebpf.VariableSpec `ebpf:"error_string_types"`
@@ -588,6 +590,7 @@ type clientVariables struct {
 	ClientStreamStream       *ebpf.Variable `ebpf:"client_stream_stream"`
 	ClientStreamTransport    *ebpf.Variable `ebpf:"client_stream_transport"`
 	ConnTarget               *ebpf.Variable `ebpf:"conn_target"`
+	ErrorCode                *ebpf.Variable `ebpf:"error_code"`
 	ErrorProto               *ebpf.Variable `ebpf:"error_proto"`
 	ErrorStatus              *ebpf.Variable `ebpf:"error_status"`
 	ErrorStringTypes         *ebpf.Variable `ebpf:"error_string_types"`

@@ -9,6 +9,7 @@ const (
 	library   = "google.golang.org/grpc"
 	transport = library + "/internal/transport"
 	status    = library + "/internal/status"
+	oldStatus = library + "/status" // before 1.28
 	metadata  = library + "/metadata"
 	peer      = library + "/peer"
 	http2     = "golang.org/x/net/http2"
@@ -31,7 +32,7 @@ func callConstants() []probes.Constant {
 		{Name: serverVarValueContextParent, Of: value("Context"), Max: int64(serverGrpcLimitsVALUE_CONTEXT_MAX)},
 		{Name: serverVarValueContextKey, Of: value("key"), Max: int64(serverGrpcLimitsVALUE_CONTEXT_MAX)},
 		{Name: serverVarValueContextVal, Of: value("val"), Max: int64(serverGrpcLimitsVALUE_CONTEXT_MAX)},
-		{Name: serverVarStatusProto, Of: probes.Field{Type: status + ".Status", Path: "s"}},
+		{Name: serverVarStatusProto, Of: probes.Fields{{Type: status + ".Status", Path: "s"}, {Type: oldStatus + ".Status", Path: "s"}}},
 		{Name: serverVarProtoCode, Of: proto("Code")},
 		{Name: serverVarProtoMessage, Of: proto("Message")},
 		{Name: serverVarTcpAddrTypes, Of: probes.Types{"*net.TCPAddr"}, Optional: true},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
 
 	"github.com/remora-agent/remora/internal/testenv"
 )
@@ -104,4 +105,24 @@ func TestGRPCInstrumented(t *testing.T) {
 		}
 	}
 	checkGRPCEnd(t, target, agent)
+}
+
+// TestGRPCOld: versions before 1.30 keep a call's status otherwise.
+func TestGRPCOld(t *testing.T) {
+	testenv.RequireRoot(t)
+	for _, spec := range []testenv.BuildSpec{{Go: "1.19.13"}, {Go: "1.18.10", ModFile: "grpc-1.20.mod"}} {
+		spec.Dir, spec.Stripped = "testdata/grpcold", true
+		t.Run(spec.String(), func(t *testing.T) {
+			target, agent, sink := traceGRPC(t, grpcBuild{spec: spec}, "REMORA_PROPAGATION=none")
+			r := rpc{method: "/remora.test.Old/Call", metadata: []string{"traceparent", traceparent}, code: codes.NotFound}
+			w := testenv.Window{From: time.Now()}
+			if _, err := r.do(dialGRPC(t, target, "plain", "")); err != nil {
+				t.Error(err)
+			}
+			spans := sink.Wait(t, 3, 10*time.Second)
+			w.To = time.Now()
+			testenv.Golden(t, "testdata/grpcold.golden", "", sectionsOf(t, []exchange{{"a call that calls", w, 3}}, spans, canonical(target.Addr("plain"))))
+			checkGRPCEnd(t, target, agent)
+		})
+	}
 }
