@@ -46,6 +46,20 @@ func TestGRPCSteerUnreadable(t *testing.T) {
 	}
 }
 
+// TestGRPCSteerVersions is TestSteerVersions for those of gRPC.
+func TestGRPCSteerVersions(t *testing.T) {
+	testenv.RequireRegisterWrites(t)
+	for _, b := range grpcBuilds() {
+		t.Run(b.spec.String(), func(t *testing.T) {
+			target, options := steered(t, b.spec)
+			upstream := testenv.StartTarget(t, testenv.Build(t, b.spec), nil)
+			agent := testenv.StartAgent(t, options)
+			agent.WaitTraced(t, target.PID)
+			callAll(t, target, upstream, 5, 1)
+		})
+	}
+}
+
 // TestGRPCSteerAttachDetach: agents come and go while calls are on their way. A field is whole or not there, and no call fails.
 func TestGRPCSteerAttachDetach(t *testing.T) {
 	for _, b := range relayBuilds() {

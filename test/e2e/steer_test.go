@@ -90,6 +90,29 @@ func TestSteerUnreadable(t *testing.T) {
 	}
 }
 
+// TestSteerVersions: requests of programs of every version of Go, however they are linked, carry one traceparent.
+func TestSteerVersions(t *testing.T) {
+	const dir = "testdata/xnet"
+	builds := []testenv.BuildSpec{
+		{Dir: dir, Go: newest(), ModFile: "wrapped.mod"}, {Dir: dir, Go: newest(), External: true}, {Dir: dir, Go: newest(), Stripped: true, PIE: true},
+		{Dir: dir, Go: goVersions[0], External: true}, {Dir: dir, Go: goVersions[0], Stripped: true, PIE: true},
+	}
+	for _, version := range goVersions {
+		builds = append(builds, testenv.BuildSpec{Dir: dir, Go: version, Stripped: true})
+	}
+	for _, spec := range builds {
+		t.Run(spec.String(), func(t *testing.T) {
+			target, options := steered(t, spec)
+			agent := testenv.StartAgent(t, options)
+			agent.WaitTraced(t, target.PID)
+			sendAll(t, target, 20, 1, 1)
+			if n := agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
+				t.Errorf("%v requests went without traceparent", n)
+			}
+		})
+	}
+}
+
 // TestSteerPairs: a program's read-only memory may not have all pairs of digits. Here each second counts as missing: requests carry one traceparent
 // all the same.
 func TestSteerPairs(t *testing.T) {

@@ -75,7 +75,7 @@ func (s suite) leftOut(m machine) []omission {
 			list = append(list, omission{`^TestGRPCInjectDamagesNothing$`, "the writes are the same under each kernel: runs under 6.1, and where requests are steered"})
 		}
 		if testing.Short() {
-			list = append(list, omission{`^Test(GRPCSteer|SteerAttachments|SteerKilled)`, tooLong})
+			list = append(list, omission{`^Test(GRPCSteer|SteerAttachments|SteerKilled|SteerVersions)`, tooLong})
 		}
 		return list
 	case testing.Short() && m.short < most:
