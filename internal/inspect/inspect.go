@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -127,8 +128,12 @@ func probe(p plan.Plan) Probe {
 	return out
 }
 
-// steering counts the pieces of a traceparent of HTTP/1 that says "sampled"; of HTTP/2 there are as many, or one more or less.
+// steering counts the pieces of a traceparent of HTTP/1 that says "sampled"; of HTTP/2 there are as many, or one more or less. nil: nothing
+// in the binary is steered by this probe.
 func steering(p plan.Plan) *Steering {
+	if !slices.ContainsFunc(p.Programs, func(program plan.Program) bool { return program.Steers && program.Err == nil }) {
+		return nil
+	}
 	if p.NoSteering != nil {
 		return &Steering{Reason: p.NoSteering.Error()}
 	}
