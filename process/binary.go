@@ -49,6 +49,7 @@ type Binary struct {
 	MainPackage string // import path of package main, "" without build info
 	Main        Module // module of package main; zero outside of module mode
 	Deps        []Module
+	Profiled    bool // built with a profile (-pgo): what is called often may be inlined there, out of sight of probes
 	ID          FileID
 
 	image *image

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -45,6 +46,7 @@ func (b *Binary) readBuildInfo() {
 	for _, dep := range info.Deps {
 		b.Deps = append(b.Deps, *newModule(dep))
 	}
+	b.Profiled = slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-pgo" && s.Value != "" && s.Value != "off" })
 }
 
 func newModule(m *debug.Module) *Module {

@@ -54,7 +54,8 @@ func TestReadBuildInfo(t *testing.T) {
 	const modules = "path\texample.com/a/cmd\n" +
 		"mod\texample.com/a\t(devel)\t\n" +
 		"dep\texample.com/b\tv0.0.0-20260101000000-abcdefabcdef\th1:x\n" +
-		"dep\texample.com/c\tv1.0.0+incompatible\n=>\t../c\t(devel)\t\n"
+		"dep\texample.com/c\tv1.0.0+incompatible\n=>\t../c\t(devel)\t\n" +
+		"build\t-compiler=gc\nbuild\t-pgo=/src/default.pgo\n"
 	// The magic alone, as in a program that reads build info, comes first.
 	data := append([]byte("01"+buildInfoMagic+"\x08\x02"), make([]byte, 30)...)
 	data = append(data[:32], encodeBuildInfo("go1.26.8", markModules(modules))...)
@@ -70,7 +71,7 @@ func TestReadBuildInfo(t *testing.T) {
 		},
 	}
 	got := &Binary{GoVersion: b.GoVersion, MainPackage: b.MainPackage, Main: b.Main, Deps: b.Deps}
-	if diff := cmp.Diff(want.Deps, got.Deps); diff != "" || got.Main != want.Main || got.GoVersion != want.GoVersion || got.MainPackage != want.MainPackage {
+	if diff := cmp.Diff(want.Deps, got.Deps); diff != "" || got.Main != want.Main || got.GoVersion != want.GoVersion || got.MainPackage != want.MainPackage || !b.Profiled {
 		t.Errorf("%+v (-want +got):\n%s", got, diff)
 	}
 }

@@ -173,6 +173,9 @@ func (a *Agent) attachAll(p process.Process, path string, log *zap.Logger) {
 		log.Warn("nothing to trace in the process: no probe could be attached")
 		return
 	}
+	if b.Profiled {
+		log.Warn("the program was built with a profile (-pgo): calls that the compiler has inlined for being frequent are not traced")
+	}
 	log.Info("tracing", zap.String("go", b.GoVersion), zap.Int("probes", t.attached), zap.Int("missing", t.missing))
 }
 

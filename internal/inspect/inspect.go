@@ -31,6 +31,7 @@ type Report struct {
 	MainPackage  string   `json:"main_package,omitempty"`
 	Module       Module   `json:"module"`
 	Dependencies []Module `json:"dependencies,omitempty"`
+	Profiled     bool     `json:"profiled,omitempty"` // built with -pgo
 	Probes       []Probe  `json:"probes"`
 }
 
@@ -82,7 +83,7 @@ type Point struct {
 // Binary reports on a binary.
 func Binary(b *process.Binary, list []probes.Probe) Report {
 	r := Report{
-		Path: b.Path, Arch: b.Arch, PIE: b.PIE, GoVersion: b.GoVersion, MainPackage: b.MainPackage, Module: module(b.Main),
+		Path: b.Path, Arch: b.Arch, PIE: b.PIE, GoVersion: b.GoVersion, MainPackage: b.MainPackage, Module: module(b.Main), Profiled: b.Profiled,
 	}
 	for _, d := range b.Deps {
 		r.Dependencies = append(r.Dependencies, module(d))
@@ -169,6 +170,9 @@ func (r Report) WriteText(w io.Writer) error {
 	fmt.Fprintf(w, "%s\n  %s, %s, %s\n", r.Path, version, r.Arch, kind)
 	if r.MainPackage != "" {
 		fmt.Fprintf(w, "  package %s of module %s, %d dependencies\n", r.MainPackage, strings.TrimSpace(r.Module.Path+" "+r.Module.Version), len(r.Dependencies))
+	}
+	if r.Profiled {
+		fmt.Fprintln(w, "  built with a profile (-pgo): calls that the compiler has inlined for being frequent are not traced")
 	}
 	for _, p := range r.Probes {
 		fmt.Fprintf(w, "\n%s: %s\n", p.Name, p.State)
