@@ -73,20 +73,24 @@ func TestSteerAttachDetach(t *testing.T) {
 	}
 }
 
+// sendSteered sends requests in every way: all carry one traceparent.
+func sendSteered(t *testing.T, spec testenv.BuildSpec, env ...string) {
+	t.Helper()
+	target, options := steered(t, spec)
+	options.Env = append(options.Env, env...)
+	agent := testenv.StartAgent(t, options)
+	agent.WaitTraced(t, target.PID)
+	sendAll(t, target, 20, 1, 1)
+	if n := agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
+		t.Errorf("%v requests went without traceparent", n)
+	}
+}
+
 // TestSteerUnreadable: the kernel may be moving a page just when a program wants to read it, in the middle of a header as well. Here each second
 // such read fails: requests are what they were, and carry one traceparent.
 func TestSteerUnreadable(t *testing.T) {
 	for _, spec := range injectBuilds("testdata/xnet") {
-		t.Run(spec.String(), func(t *testing.T) {
-			target, options := steered(t, spec)
-			options.Env = append(options.Env, "REMORA_TEST_FAIL_READ=2")
-			agent := testenv.StartAgent(t, options)
-			agent.WaitTraced(t, target.PID)
-			sendAll(t, target, 20, 1, 1)
-			if n := agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
-				t.Errorf("%v requests went without traceparent", n)
-			}
-		})
+		t.Run(spec.String(), func(t *testing.T) { sendSteered(t, spec, "REMORA_TEST_FAIL_READ=2") })
 	}
 }
 
@@ -101,15 +105,7 @@ func TestSteerVersions(t *testing.T) {
 		builds = append(builds, testenv.BuildSpec{Dir: dir, Go: version, Stripped: true})
 	}
 	for _, spec := range builds {
-		t.Run(spec.String(), func(t *testing.T) {
-			target, options := steered(t, spec)
-			agent := testenv.StartAgent(t, options)
-			agent.WaitTraced(t, target.PID)
-			sendAll(t, target, 20, 1, 1)
-			if n := agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
-				t.Errorf("%v requests went without traceparent", n)
-			}
-		})
+		t.Run(spec.String(), func(t *testing.T) { sendSteered(t, spec) })
 	}
 }
 
@@ -117,16 +113,7 @@ func TestSteerVersions(t *testing.T) {
 // all the same.
 func TestSteerPairs(t *testing.T) {
 	for _, spec := range injectBuilds("testdata/xnet") {
-		t.Run(spec.String(), func(t *testing.T) {
-			target, options := steered(t, spec)
-			options.Env = append(options.Env, "REMORA_TEST_FAIL_PAIR=2")
-			agent := testenv.StartAgent(t, options)
-			agent.WaitTraced(t, target.PID)
-			sendAll(t, target, 20, 1, 1)
-			if n := agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
-				t.Errorf("%v requests went without traceparent", n)
-			}
-		})
+		t.Run(spec.String(), func(t *testing.T) { sendSteered(t, spec, "REMORA_TEST_FAIL_PAIR=2") })
 	}
 }
 
