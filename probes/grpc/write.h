@@ -14,10 +14,22 @@ static __always_inline bool can_write(void)
 	return can_find() && (transport_framer | framer_writer | framer_http2 | http2_wbuf | writer_offset | writer_batch | writer_err) >= 0;
 }
 
+// buffer_of returns the address of a bufWriter's buffer, a slice.
+static __always_inline __u64 buffer_of(__u64 writer)
+{
+	return writer_buf == ABSENT ? read_u64(writer + writer_handle) : writer + writer_buf;
+}
+
+// last_frame returns the size of the last frame that a framer wrote.
+static __always_inline __u64 last_frame(__u64 framer)
+{
+	return read_u64(read_u64(framer + framer_http2) + http2_wbuf + sizeof(__u64));
+}
+
 // open_writer reads a bufWriter that shall take size bytes more, and less than would make it flush. False, and counted, if it cannot.
 static __always_inline bool open_writer(struct frame_buffer *b, __u64 writer, __u64 size)
 {
-	__u64 slice = writer_buf == ABSENT ? read_u64(writer + writer_handle) : writer + writer_buf, batch = read_u64(writer + writer_batch);
+	__u64 slice = buffer_of(writer), batch = read_u64(writer + writer_batch);
 	struct go_slice buf = {};
 
 	if (!batch || read_u64(writer + writer_err) || bpf_probe_read_user(&buf, sizeof(buf), (void *)slice)) {
@@ -47,10 +59,9 @@ static __always_inline bool is_frame_of(struct frame_buffer *b, __u64 frame, __u
 static __always_inline bool is_last_frame(struct request *r)
 {
 	__u64 framer = read_u64(r->transport + transport_framer), writer = read_u64(framer + framer_writer);
-	__u64 slice = writer_buf == ABSENT ? read_u64(writer + writer_handle) : writer + writer_buf;
-	struct frame_buffer b = { .data = read_u64(slice), .n = read_u64(writer + writer_offset) };
+	struct frame_buffer b = { .data = read_u64(buffer_of(writer)), .n = read_u64(writer + writer_offset) };
 
-	return is_frame_of(&b, read_u64(read_u64(framer + framer_http2) + http2_wbuf + sizeof(__u64)), number_of(r));
+	return is_frame_of(&b, last_frame(framer), number_of(r));
 }
 
 // inject_request adds trace context if addr is the request whose frames were just written, or by_stream, its outStream: 1 if it is. Global: the
@@ -66,7 +77,7 @@ __noinline int inject_request(__u32 target, __u64 addr, __u64 bias, int by_strea
 	if (!c)
 		return 1;
 	__u64 framer = read_u64(r.transport + transport_framer), size = fields_size(&c->slot);
-	__u64 frame = read_u64(read_u64(framer + framer_http2) + http2_wbuf + sizeof(__u64));
+	__u64 frame = last_frame(framer);
 	if (!open_writer(&b, read_u64(framer + framer_writer), size))
 		return 1;
 	if (frame > b.n)
