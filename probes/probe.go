@@ -47,6 +47,9 @@ type Program struct {
 	// Every: the sites are no alternatives. The program goes to all whose function the binary has, and finds a site's place in
 	// this list in its points.
 	Every bool
+	// Copies are further places, for calls that do not come to a site's function because the compiler has put a copy of it in their place. Points
+	// there count on behind those of Sites.
+	Copies []Copy
 	// Optional programs are left out where they cannot be placed; without any other the probe is off.
 	Optional bool
 	// Injects: it serves trace context in requests. It is left out where the kernel or the operator refuses that.
@@ -94,6 +97,13 @@ type Site struct {
 	Success []string
 	// Results says how many result words must be at hand there, behind the first Skip.
 	Results, Skip int
+}
+
+// Copy is where to go if a copy of the function Of, which a site of the program is about, is in the code of the site's Func; without Func: in the copy
+// itself, wherever it is.
+type Copy struct {
+	Of string
+	Site
 }
 
 // Trial names counters (64-bit global variables) of a program that is worth its trap in some programs only. It starts

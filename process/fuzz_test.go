@@ -92,6 +92,7 @@ func exercise(path string) {
 		}
 	}
 	b.InlinedOnly("main.inlined")
+	b.Inlined("main.inlined", "sync.(*Mutex).Lock")
 	b.Map("main.Table")
 	b.Field("main.Outer", "Next.Deep.C")
 	for _, name := range []string{"string", "*main.problem", "main.Pair[string,int]"} {

@@ -20,7 +20,7 @@ func (md *moduledata) searchLayout(im *image, addr uint64) bool {
 	newest := moduledataLayouts[0].mapTypeSize
 	for types := wordsShared; types < lastSearched; types++ {
 		if md.readAs(im, addr, moduledataLayout{
-			types: types, typedescs: types + 1, etypes: types + 2, itabOffset: types + 3, itabSize: types + 4,
+			types: types, typedescs: types + 1, etypes: types + 2, itabOffset: types + 3, itabSize: types + 4, funcData: types + 6,
 			mapTypeSize: newest,
 		}) {
 			return true
@@ -28,7 +28,7 @@ func (md *moduledata) searchLayout(im *image, addr uint64) bool {
 		for etypes := types + 1; etypes <= types+3; etypes++ {
 			for links := etypes + 1; links < lastSearched; links++ {
 				if md.readAs(im, addr, moduledataLayout{
-					types: types, etypes: etypes, typelinks: links, itablinks: links + 3,
+					types: types, etypes: etypes, funcData: etypes + 2, typelinks: links, itablinks: links + 3,
 					mapTypeSize: newest,
 				}) {
 					return true

@@ -19,6 +19,9 @@ type moduledata struct {
 	funcNames    []byte // funcnametab: NUL-terminated names
 	functions    []byte // pclntable: functab, then the _func records
 	functab      []byte // entries of 8 bytes: code offset, _func offset; one more than functions
+	pcTable      []byte // pctab: values by address
+	quantum      uint64 // size of the smallest instruction, in bytes
+	funcData     uint64 // gofunc: address from which on functions have their data; 0 if it is not known
 	text, etext  uint64
 	textSections []textSection // more than one only in huge externally linked programs
 
@@ -41,6 +44,7 @@ type moduledataLayout struct {
 	types, etypes, textSections     int
 	typelinks, itablinks            int // slices
 	typedescs, itabOffset, itabSize int
+	funcData                        int
 	mapTypeSize                     uint64
 }
 
@@ -48,15 +52,16 @@ type moduledataLayout struct {
 // other is the right one, so that no version needs to be known. mapTypeSize is
 // that of abi.MapType (SwissMapType up to Go 1.25).
 var moduledataLayouts = [...]moduledataLayout{
-	{types: 37, typedescs: 38, etypes: 39, itabOffset: 40, itabSize: 41, textSections: 45, mapTypeSize: 136}, // Go 1.27
-	{types: 37, etypes: 38, textSections: 42, typelinks: 45, itablinks: 48, mapTypeSize: 112},                // Go 1.26
-	{types: 37, etypes: 38, textSections: 41, typelinks: 44, itablinks: 47, mapTypeSize: 112},                // Go 1.20–1.25
-	{types: 35, etypes: 36, textSections: 39, typelinks: 42, itablinks: 45},                                  // Go 1.18–1.19
+	{types: 37, typedescs: 38, etypes: 39, itabOffset: 40, itabSize: 41, funcData: 43, textSections: 45, mapTypeSize: 136}, // Go 1.27
+	{types: 37, etypes: 38, funcData: 40, textSections: 42, typelinks: 45, itablinks: 48, mapTypeSize: 112},                // Go 1.26
+	{types: 37, etypes: 38, funcData: 40, textSections: 41, typelinks: 44, itablinks: 47, mapTypeSize: 112},                // Go 1.20–1.25
+	{types: 35, etypes: 36, funcData: 38, textSections: 39, typelinks: 42, itablinks: 45},                                  // Go 1.18–1.19
 }
 
 // Positions that all layouts share.
 const (
 	wordFuncNames = 1
+	wordPCTable   = 10
 	wordFunctions = 13
 	wordFunctab   = 16
 	wordMinPC     = 20
@@ -159,6 +164,8 @@ func (im *image) moduledataAt(addr uint64) (moduledata, bool) {
 	if md.functions, ok = im.sliceBytes(addr+wordFunctions*wordSize, 1); !ok {
 		return md, false
 	}
+	md.pcTable, _ = im.sliceBytes(addr+wordPCTable*wordSize, 1)
+	md.quantum = uint64(header[6])
 	if md.magic == pclntabGo116 {
 		return md, true
 	}
@@ -216,7 +223,7 @@ func (md *moduledata) read(im *image, addr uint64, l *moduledataLayout) bool {
 		return value
 	}
 	md.types, md.etypes = word(l.types), word(l.etypes)
-	md.mapTypeSize = l.mapTypeSize
+	md.mapTypeSize, md.funcData = l.mapTypeSize, word(l.funcData)
 	if md.types == 0 || md.types >= md.etypes || im.bytes(md.types, md.etypes-md.types) == nil {
 		return false
 	}

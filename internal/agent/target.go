@@ -173,9 +173,6 @@ func (a *Agent) attachAll(p process.Process, path string, log *zap.Logger) {
 		log.Warn("nothing to trace in the process: no probe could be attached")
 		return
 	}
-	if b.Profiled {
-		log.Warn("the program was built with a profile (-pgo): calls that the compiler has inlined for being frequent are not traced")
-	}
 	log.Info("tracing", zap.String("go", b.GoVersion), zap.Int("probes", t.attached), zap.Int("missing", t.missing))
 }
 
@@ -221,9 +218,10 @@ func (a *Agent) attachProbe(t *target, l *loaded, log *zap.Logger) {
 	for _, program := range slices.Backward(l.plan.Programs) {
 		if program.Err != nil {
 			t.missing++
-			log.Info("a part of the probe is off", zap.String("program", program.Name), zap.Error(program.Err))
+			log.Warn("a part of the probe is off", zap.String("program", program.Name), zap.Error(program.Err))
 			continue
 		}
+		warnUnseen(program, log)
 		if err := a.attachProgram(t, l, program); err != nil {
 			a.drainHeaders(t)
 			for _, at := range slices.Backward(t.attachments[first:]) {
@@ -241,6 +239,17 @@ func (a *Agent) attachProbe(t *target, l *loaded, log *zap.Logger) {
 		}
 	}
 	t.attached++
+}
+
+// warnUnseen says which calls of the target a program does not see.
+func warnUnseen(program plan.Program, log *zap.Logger) {
+	var where []string
+	for _, copied := range program.Unseen {
+		where = append(where, copied.Name+" in "+copied.In.Name)
+	}
+	if len(where) > 0 {
+		log.Warn("calls are not traced: the compiler has inlined them", zap.String("program", program.Name), zap.Strings("calls", where))
+	}
 }
 
 func (a *Agent) attachProgram(t *target, l *loaded, program plan.Program) error {

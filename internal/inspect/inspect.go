@@ -67,7 +67,14 @@ type Program struct {
 	Optional bool    `json:"optional,omitempty"`
 	Trial    bool    `json:"trial,omitempty"` // detached again where it proves useless
 	Points   []Point `json:"points,omitempty"`
+	Unseen   []Copy  `json:"unseen,omitempty"` // calls that do not come by
 	Reason   string  `json:"reason,omitempty"`
+}
+
+// Copy is the code of a function that the compiler has put in the place of a call.
+type Copy struct {
+	Of string `json:"of"`
+	In string `json:"in"`
 }
 
 // Point is one uprobe.
@@ -124,6 +131,9 @@ func probe(p plan.Plan) Probe {
 				Instruction: point.Asm, Cost: point.Cost, Why: point.Why,
 			})
 		}
+		for _, copied := range program.Unseen {
+			prog.Unseen = append(prog.Unseen, Copy{copied.Name, copied.In.Name})
+		}
 		out.Programs = append(out.Programs, prog)
 	}
 	return out
@@ -172,7 +182,7 @@ func (r Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(w, "  package %s of module %s, %d dependencies\n", r.MainPackage, strings.TrimSpace(r.Module.Path+" "+r.Module.Version), len(r.Dependencies))
 	}
 	if r.Profiled {
-		fmt.Fprintln(w, "  built with a profile (-pgo): calls that the compiler has inlined for being frequent are not traced")
+		fmt.Fprintln(w, "  built with a profile (-pgo)")
 	}
 	for _, p := range r.Probes {
 		fmt.Fprintf(w, "\n%s: %s\n", p.Name, p.State)
@@ -191,6 +201,9 @@ func (r Report) WriteText(w io.Writer) error {
 		for _, program := range p.Programs {
 			for _, point := range program.Points {
 				fmt.Fprintf(table, "  %s\t%s\t%#x\t%s\t%s\t%s\n", program.Name, point.Function, point.Address, point.Instruction, point.Cost, point.Why)
+			}
+			for _, copied := range program.Unseen {
+				fmt.Fprintf(table, "  %s\tnot seen: calls of %s in %s, which has a copy of it\n", program.Name, copied.Of, copied.In)
 			}
 			if program.Reason != "" {
 				missing := "cannot be placed"

@@ -35,6 +35,8 @@ type Program struct {
 	probes.Program
 	Points []Point
 	Err    error // why it cannot be placed; of an optional program no fault of the probe
+	// Unseen are copies of a function among the points: calls that do not come by.
+	Unseen []process.Inlined
 }
 
 // Point is a place in the file.
@@ -100,27 +102,36 @@ func Make(b *process.Binary, probe probes.Probe) Plan { return All(b, []probes.P
 
 // All plans probes for a binary, in their order. It is quicker than one after the other.
 func All(b *process.Binary, list []probes.Probe) []Plan {
-	functions := functionsOf(b, list)
+	s := search{Binary: b}
+	s.search(list)
 	var plans []Plan
 	for _, probe := range list {
-		plans = append(plans, newPlan(b, probe, functions))
+		plans = append(plans, newPlan(s, probe))
 	}
 	return plans
 }
 
-func newPlan(b *process.Binary, probe probes.Probe, functions map[string][]process.Function) Plan {
+// search is a binary with what was found in it of the functions that probes are about, by their names: each search walks all functions.
+type search struct {
+	*process.Binary
+	functions map[string][]process.Function
+	inlined   map[string][]process.Inlined
+}
+
+func newPlan(b search, probe probes.Probe) Plan {
 	plan := Plan{Probe: probe, Constants: map[string]any{}}
-	if !linked(b, probe, functions) {
+	if !linked(b, probe) {
 		plan.Err = fmt.Errorf("%s: %w", probe.Name, ErrNotLinked)
 		return plan
 	}
 	for _, program := range probe.Programs {
-		if needless(b, program) || unused(program, functions) {
+		if needless(b, program) || unused(b, program) {
 			plan.dropped = append(plan.dropped, program.Name)
 			continue
 		}
-		points, err := place(b, program, functions)
-		plan.Programs = append(plan.Programs, Program{Program: program, Points: points, Err: err})
+		placed := place(b, program)
+		points, err := placed.Points, placed.Err
+		plan.Programs = append(plan.Programs, placed)
 		if err == nil {
 			plan.Constants[program.Name+"_points"] = constantOf(points, b.PIE)
 		} else if !program.Optional {
@@ -128,7 +139,7 @@ func newPlan(b *process.Binary, probe probes.Probe, functions map[string][]proce
 		}
 	}
 	for _, c := range probe.Constants {
-		value, err := resolve(b, c)
+		value, err := resolve(b.Binary, c)
 		if err != nil && c.Steers {
 			plan.NoSteering = err
 			continue
@@ -143,7 +154,7 @@ func newPlan(b *process.Binary, probe probes.Probe, functions map[string][]proce
 }
 
 // needless says whether the binary has what makes up for the program.
-func needless(b *process.Binary, program probes.Program) bool {
+func needless(b search, program probes.Program) bool {
 	if program.Unless == (probes.Field{}) {
 		return false
 	}
@@ -152,13 +163,13 @@ func needless(b *process.Binary, program probes.Program) bool {
 }
 
 // unused says whether the binary has no function of an optional program that goes to every one that it has.
-func unused(program probes.Program, functions map[string][]process.Function) bool {
-	has := func(site probes.Site) bool { return len(functions[site.Func]) > 0 }
+func unused(b search, program probes.Program) bool {
+	has := func(site probes.Site) bool { return len(b.functions[site.Func]) > 0 }
 	return program.Every && program.Optional && !slices.ContainsFunc(program.Sites, has)
 }
 
-// functionsOf finds the functions of all sites at once: each search walks the whole function table.
-func functionsOf(b *process.Binary, list []probes.Probe) map[string][]process.Function {
+// search finds the functions of all sites, and copies of them.
+func (s *search) search(list []probes.Probe) {
 	var names []string
 	for _, probe := range list {
 		names = append(names, probe.Needs)
@@ -166,15 +177,18 @@ func functionsOf(b *process.Binary, list []probes.Probe) map[string][]process.Fu
 			for _, site := range program.Sites {
 				names = append(names, site.Func)
 			}
+			for _, c := range program.Copies {
+				names = append(names, c.Func)
+			}
 		}
 	}
-	return b.Functions(names...)
+	s.functions, s.inlined = s.Functions(names...), s.Inlined(names...)
 }
 
 // linked says whether the binary has any function that the probe cannot do without, be it only inlined. What optional programs
 // want says nothing, unless there are no others: a program that is only a client may have the router of a server.
-func linked(b *process.Binary, probe probes.Probe, functions map[string][]process.Function) bool {
-	has := func(name string) bool { return len(functions[name]) > 0 || b.InlinedOnly(name) }
+func linked(b search, probe probes.Probe) bool {
+	has := func(name string) bool { return len(b.functions[name]) > 0 || b.InlinedOnly(name) }
 	if probe.Needs != "" && !has(probe.Needs) {
 		return false
 	}
@@ -192,19 +206,31 @@ func linked(b *process.Binary, probe probes.Probe, functions map[string][]proces
 	return false
 }
 
-// place finds the points of a program: those of the first site that the binary has, or of every one.
-func place(b *process.Binary, program probes.Program, named map[string][]process.Function) ([]Point, error) {
+// place finds the points of a program, and what cannot be seen from them.
+func place(b search, program probes.Program) Program {
+	placed := Program{Program: program}
 	if program.Every {
-		return placeEvery(b, program, named)
+		placed.Points, placed.Err = placeEvery(b, program)
+	} else {
+		placed.Points, placed.Err = placeFirst(b, program)
 	}
+	placed.placeCopies(b)
+	if len(placed.Points) > 0 && placed.Err == nil {
+		placed.Err = checkPoints(placed.Points)
+	}
+	return placed
+}
+
+// placeFirst finds the points of the first site that the binary has.
+func placeFirst(b search, program probes.Program) ([]Point, error) {
 	var errs []error
 	for i, site := range program.Sites {
-		functions, err := find(b, site, named[site.Func])
+		functions, err := find(b.Binary, site, b.functions[site.Func])
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		points, err := pointsOf(b, site, i, functions)
+		points, err := pointsOf(b.Binary, site, i, functions)
 		if err == nil {
 			err = checkPoints(points)
 		}
@@ -218,16 +244,16 @@ func place(b *process.Binary, program probes.Program, named map[string][]process
 
 // placeEvery finds the points of all sites whose function the binary has. The linker leaves out what a program does not call, but
 // what is there must have its points: an operation would have no end.
-func placeEvery(b *process.Binary, program probes.Program, named map[string][]process.Function) ([]Point, error) {
+func placeEvery(b search, program probes.Program) ([]Point, error) {
 	var all []Point
 	var missing []error
 	for i, site := range program.Sites {
-		functions, err := find(b, site, named[site.Func])
+		functions, err := find(b.Binary, site, b.functions[site.Func])
 		if err != nil {
 			missing = append(missing, err)
 			continue
 		}
-		points, err := pointsOf(b, site, i, functions)
+		points, err := pointsOf(b.Binary, site, i, functions)
 		if err != nil {
 			return nil, err
 		}
@@ -236,7 +262,44 @@ func placeEvery(b *process.Binary, program probes.Program, named map[string][]pr
 	if len(all) == 0 {
 		return nil, errors.Join(missing...)
 	}
-	return all, checkPoints(all)
+	return all, nil
+}
+
+// placeCopies adds the points for copies of the sites' functions, and notes the copies for which there are none.
+func (p *Program) placeCopies(b search) {
+	var about []string // functions with points, or all where none has any
+	for i, site := range p.Sites {
+		has := len(p.Points) == 0 || slices.ContainsFunc(p.Points, func(point Point) bool { return point.Site == i })
+		if has && !slices.Contains(about, site.Func) {
+			about = append(about, site.Func)
+		}
+	}
+	for _, of := range about {
+		for _, copied := range b.inlined[of] {
+			if points := p.copyPoints(b, copied); len(points) > 0 {
+				p.Points, p.Err = append(p.Points, points...), nil
+			} else {
+				p.Unseen = append(p.Unseen, copied)
+			}
+		}
+	}
+}
+
+// copyPoints finds the points that stand for the copies of a site's function in another one.
+func (p *Program) copyPoints(b search, copied process.Inlined) []Point {
+	for i, c := range p.Copies {
+		if c.Of != copied.Name || c.Func != "" && c.Func != copied.In.Name {
+			continue
+		}
+		points, err := pointsOf(b.Binary, c.Site, len(p.Sites)+i, []process.Function{copied.In})
+		if c.Func == "" {
+			points = slices.DeleteFunc(points, func(point Point) bool { return !copied.Holds(point.Addr) })
+		}
+		if err == nil && len(points) > 0 {
+			return points
+		}
+	}
+	return nil
 }
 
 // find returns the functions of a site, of all that have its name.

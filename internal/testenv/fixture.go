@@ -31,6 +31,7 @@ type BuildSpec struct {
 	Mode        string // -buildmode if neither an executable nor PIE: "c-shared"
 	LinkerFlags string // further -ldflags: "-extldflags=-static-pie"
 	Experiment  string // GOEXPERIMENT
+	Hot         string // -pgo with a profile in which these calls take all the time, a line "caller callee" each; from Go 1.21
 }
 
 // unsafeInName is what String leaves out of linker flags.
@@ -46,7 +47,7 @@ func (s BuildSpec) String() string {
 		on   bool
 		name string
 	}{{s.Stripped, "stripped"}, {s.PIE, "pie"}, {s.External, "cgo"}, {s.Trimpath, "trimpath"}, {s.ModFile != "", s.ModFile}, {s.Tags != "", s.Tags}, {s.Arch != "", s.Arch},
-		{s.Mode != "", s.Mode}, {s.LinkerFlags != "", unsafeInName.ReplaceAllString(s.LinkerFlags, "")}, {s.Experiment != "", s.Experiment}} {
+		{s.Mode != "", s.Mode}, {s.LinkerFlags != "", unsafeInName.ReplaceAllString(s.LinkerFlags, "")}, {s.Experiment != "", s.Experiment}, {s.Hot != "", "pgo"}} {
 		if o.on {
 			name += "-" + o.name
 		}
@@ -103,14 +104,33 @@ func (s BuildSpec) buildOnce(bin string) error {
 func (s BuildSpec) build(bin string) error {
 	tmp := fmt.Sprintf("%s.%d", bin, os.Getpid())
 	defer os.Remove(tmp)
-	cmd := exec.Command("go", append(append([]string{"build", "-o", tmp}, s.flags()...), cmp.Or(s.Package, "."))...)
+	flags := s.flags()
+	if s.Hot != "" {
+		profile := tmp + ".pgo"
+		defer os.Remove(profile)
+		if err := s.compile(tmp, flags...); err != nil {
+			return err
+		}
+		if err := writeProfile(profile, tmp, s.Hot); err != nil {
+			return fmt.Errorf("make a profile of fixture %s: %w", s.Dir, err)
+		}
+		flags = append(flags, "-pgo="+profile)
+	}
+	if err := s.compile(tmp, flags...); err != nil {
+		return err
+	}
+	return os.Rename(tmp, bin)
+}
+
+func (s BuildSpec) compile(to string, flags ...string) error {
+	cmd := exec.Command("go", append(append([]string{"build", "-o", to}, flags...), cmp.Or(s.Package, "."))...)
 	cmd.Dir = s.Dir
 	cmd.Env = append(os.Environ(), s.env()...)
 	cmd.Env = append(cmd.Env, "GODEBUG=goindex=0") // Go 1.19's index of packages: import "": import of unknown directory
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build fixture %s with %s: %w\n%s", s.Dir, s, err, out)
 	}
-	return os.Rename(tmp, bin)
+	return nil
 }
 
 func (s BuildSpec) flags() []string {
@@ -166,7 +186,7 @@ func (s BuildSpec) env() []string {
 // key hashes everything that the result depends on.
 func (s BuildSpec) key() (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, s.flags(), s.env())
+	fmt.Fprintln(h, s.flags(), s.env(), s.Hot)
 	if s.Package != "" {
 		fmt.Fprintln(h, s.Package)
 	}

@@ -71,12 +71,13 @@ int steer_request_failed(struct pt_regs *ctx)
 
 // func (cs *clientStream) finish(err error)
 // 1: cs, 2–3: err. Only the first call counts: https://github.com/grpc/grpc-go/blob/v1.80.0/stream.go
+// Or, behind its sites, where copies of it call func (a *csAttempt) finish(err error). 1: a, 2–3: err
 SEC("uprobe/finish")
 int finish(struct pt_regs *ctx)
 {
 	const volatile struct point *p = find_point(ctx, &finish_points);
 
 	if (p)
-		end_call(ctx, p);
+		end_call(ctx, p->site ? read_u64(GO_ARG1(ctx) + attempt_stream) : GO_ARG1(ctx));
 	return 0;
 }

@@ -14,7 +14,8 @@ import (
 // Its traps are the call in newClientStreamWithParams (newClientStream before 1.38) that begins the first attempt, the place behind the writing of a request's frames in
 // the transport's writer, and the entry of (*clientStream).finish
 // (https://github.com/grpc/grpc-go/blob/v1.80.0/stream.go, internal/transport/controlbuf.go): three per call. finish is called
-// once more for a stream, in the goroutine that waits for its context. A stream that cannot be created is not finished, from 1.43; a trap on
+// once more for a stream, in the goroutine that waits for its context. Where the compiler has put copies of it in the place of its calls, the trap is
+// where those finish the last attempt. A stream that cannot be created is not finished, from 1.43; a trap on
 // the way of that error only sees it.
 func Client() probes.Probe {
 	create, old := library+".newClientStreamWithParams", library+".newClientStream" // the second before 1.38
@@ -44,7 +45,9 @@ func Client() probes.Probe {
 			{Name: clientProgSteerRequestFailed, Injects: true, Steers: true, InsteadOf: clientProgWriteHeaders, Optional: true, Sites: []probes.Site{
 				{Func: writer("writeHeader"), Over: writeField, Failed: writeField},
 			}},
-			{Name: clientProgFinish, Sites: []probes.Site{{Func: stream("finish")}}},
+			{Name: clientProgFinish, Sites: []probes.Site{{Func: stream("finish")}}, Copies: []probes.Copy{
+				{Of: stream("finish"), Site: probes.Site{At: library + ".(*csAttempt).finish", Every: true}},
+			}},
 		},
 		Constants:  slices.Concat(callConstants(), clientConstants(), requestConstants(), writeConstants(), steerConstants()),
 		NewDecoder: newDecoder(tracepb.Span_SPAN_KIND_CLIENT),
@@ -66,6 +69,7 @@ func clientConstants() []probes.Constant {
 		{Name: clientVarClientCallHdr, Of: stream("callHdr")},
 		{Name: clientVarClientConn, Of: stream("cc")},
 		{Name: clientVarClientAttempt, Of: stream("attempt")},
+		{Name: clientVarAttemptStream, Of: probes.Field{Type: library + ".csAttempt", Path: "cs"}},
 		{Name: clientVarAttemptTransport, Of: probes.Fields{
 			{Type: library + ".csAttempt", Path: "transport"}, {Type: library + ".csAttempt", Path: "t"},
 		}},

@@ -10,7 +10,7 @@
 #define MAX_ADDED 8 // fields that AppendToOutgoingContext adds, which are looked through
 
 volatile const struct addr_set status_error_types, error_string_types;
-volatile const __s64 client_ctx, client_call_hdr, client_conn, client_attempt, attempt_transport, transport_remote_addr;
+volatile const __s64 client_ctx, client_call_hdr, client_conn, client_attempt, attempt_stream, attempt_transport, transport_remote_addr;
 volatile const __s64 call_method, call_host, conn_target, raw_metadata, raw_added;
 volatile const __s64 error_status; // of status.Error
 volatile const __s64 error_proto; // the same if it points to the protocol buffer, as before gRPC 1.40; else ABSENT
@@ -161,10 +161,10 @@ static __always_inline void read_error(struct grpc_call *c, struct go_iface err)
 	c->event.error_type = type;
 }
 
-// end_call ends the call. 1: cs, 2–3: err
-static __always_inline void end_call(struct pt_regs *ctx, const volatile struct point *p)
+// end_call ends the call of a clientStream. 2–3: err
+static __always_inline void end_call(struct pt_regs *ctx, __u64 stream)
 {
-	struct span_key key = { .target = target_id(ctx), .role = ROLE_STREAM, .goroutine = GO_ARG1(ctx) };
+	struct span_key key = { .target = target_id(ctx), .role = ROLE_STREAM, .goroutine = stream };
 	struct go_iface err = { .type = GO_ARG2(ctx), .data = GO_ARG3(ctx) };
 	struct grpc_call *c = find_call(&key);
 

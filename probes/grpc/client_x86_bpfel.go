@@ -250,6 +250,7 @@ const (
 	clientProgSteerRequestFailed      = "steer_request_failed"
 	clientProgStreamFailed            = "stream_failed"
 	clientProgWriteHeaders            = "write_headers"
+	clientVarAttemptStream            = "attempt_stream"
 	clientVarAttemptTransport         = "attempt_transport"
 	clientVarBufferBuf                = "buffer_buf"
 	clientVarBufferOff                = "buffer_off"
@@ -418,6 +419,7 @@ type clientMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type clientVariableSpecs struct {
+	AttemptStream            *ebpf.VariableSpec `ebpf:"attempt_stream"`
 	AttemptTransport         *ebpf.VariableSpec `ebpf:"attempt_transport"`
 	BufferBuf                *ebpf.VariableSpec `ebpf:"buffer_buf"`
 	BufferOff                *ebpf.VariableSpec `ebpf:"buffer_off"`
@@ -575,6 +577,7 @@ func (m *clientMaps) Close() error {
 //
 // It can be passed to loadClientObjects or ebpf.CollectionSpec.LoadAndAssign.
 type clientVariables struct {
+	AttemptStream            *ebpf.Variable `ebpf:"attempt_stream"`
 	AttemptTransport         *ebpf.Variable `ebpf:"attempt_transport"`
 	BufferBuf                *ebpf.Variable `ebpf:"buffer_buf"`
 	BufferOff                *ebpf.Variable `ebpf:"buffer_off"`

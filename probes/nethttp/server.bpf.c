@@ -8,24 +8,53 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 volatile const struct points serve_http_points, serve_http_return_points, serve_unwind_points, stream_done_points, mux_match_points;
 volatile const struct addr_set response_itabs, stream_itabs;
-volatile const __s64 response_size, response_conn, response_status, response_wrote_header, response_written, conn_hijacked;
+volatile const __s64 response_size, response_conn, response_req, response_status, response_wrote_header, response_written, conn_hijacked;
 
-// func (sh serverHandler) ServeHTTP(rw ResponseWriter, req *Request)
-// 1: sh.srv, 2–3: rw, 4: req
+// Where a request's handler is about to be called.
+enum serve_site {
+	SERVE_HTTP, // func (sh serverHandler) ServeHTTP(rw ResponseWriter, req *Request)
+	// Where that is inlined:
+	REQUEST_READ, // in func (c *conn) serve(ctx context.Context), behind w, err := c.readRequest(ctx)
+	ALPN, // func (h initALPNRequest) ServeHTTP(rw ResponseWriter, req *Request), h being four words
+	UNENCRYPTED, // func (h unencryptedHTTP2Request) ServeHTTP(rw ResponseWriter, req *Request), h being five
+};
+const enum serve_site *unused_site __attribute__((unused));
+
 SEC("uprobe/serve_http")
 int serve_http(struct pt_regs *ctx)
 {
 	const volatile struct point *p = find_point(ctx, &serve_http_points);
 	struct span_key key = server_key(ctx);
+	__u64 itab, response, request, bias;
 
 	if (!p)
 		return 0;
-	__u64 itab = GO_ARG2(ctx) - load_bias(ctx, p);
-	bool connection = in_set(&response_itabs, itab);
-	if (connection || (stream_done_points.n && in_set(&stream_itabs, itab)))
-		begin_request(ctx, &key, GO_ARG4(ctx), GO_ARG3(ctx), connection, load_bias(ctx, p));
-	else if (!find_served(key.target, key.goroutine)) // by the probe of another HTTP/2 server
+	bias = load_bias(ctx, p);
+	bool connection = false, known = true;
+	switch (p->site) {
+	case REQUEST_READ:
+		response = result_word(ctx, p, 0);
+		request = result_word(ctx, p, 1) ? 0 : read_u64(response + response_req); // no request, but an error
+		connection = true;
+		break;
+	case ALPN:
+		itab = GO_ARG5(ctx), response = GO_ARG6(ctx), request = GO_ARG7(ctx);
+		break;
+	case UNENCRYPTED:
+		itab = GO_ARG6(ctx), response = GO_ARG7(ctx), request = GO_ARG8(ctx);
+		break;
+	default:
+		itab = GO_ARG2(ctx), response = GO_ARG3(ctx), request = GO_ARG4(ctx);
+	}
+	if (p->site != REQUEST_READ) {
+		connection = in_set(&response_itabs, itab - bias);
+		known = connection || (stream_done_points.n && in_set(&stream_itabs, itab - bias));
+	}
+	if (known && request)
+		begin_request(ctx, &key, request, response, connection, bias);
+	else if (!known && !find_served(key.target, key.goroutine)) // by the probe of another HTTP/2 server
 		count_loss(LOSS_UNSUPPORTED);
+	carry_out(ctx, p);
 	return 0;
 }
 
@@ -110,7 +139,9 @@ int serve_unwind(struct pt_regs *ctx)
 		r->event.unwound = 1;
 		read_panic(ctx, p, &r->event.panic, &r->event.text);
 	}
-	finish(r);
+	// Without a panic, a request that was REQUEST_READ has been refused before its handler, for what it expects.
+	if (r->event.panic.kind != PANIC_NONE || r->slot.state != OPERATION_SAMPLED)
+		finish(r);
 	leave(&key, &r->slot);
 	return 0;
 }

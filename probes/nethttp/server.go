@@ -16,18 +16,25 @@ import (
 // Its traps are the entry of serverHandler.ServeHTTP and for HTTP/1 the first emulated instruction behind that call in
 // (*conn).serve (https://github.com/golang/go/blob/go1.26.0/src/net/http/server.go), for HTTP/2 the entry of the deferred
 // function of runHandler (h2_bundle.go): two per request. The deferred function of (*conn).serve sees the panics: one per
-// connection. A route costs one more per request where the matched request is out of reach at the end: see probes.Trial.
+// connection. Where the compiler has put copies of ServeHTTP in the place of its calls, the trap is behind readRequest, and where HTTP/2
+// comes to the copies. A route costs one more per request where the matched request is out of reach at the end: see probes.Trial.
 func Server() probes.Probe {
 	old, now := http2Names{"net/http", "http2"}, http2Names{"net/http/internal/http2", ""} // from Go 1.27
 	response := func(path string) probes.Field { return probes.Field{Type: "net/http.response", Path: path} }
+	const serveHTTP, serve = "net/http.serverHandler.ServeHTTP", "net/http.(*conn).serve"
 	return probes.Probe{
 		Name:    "net/http server",
 		Library: "net/http",
 		Spec:    loadServer,
 		Programs: []probes.Program{
-			{Name: serverProgServeHttp, Sites: []probes.Site{{Func: "net/http.serverHandler.ServeHTTP"}}},
+			{Name: serverProgServeHttp, Sites: []probes.Site{{Func: serveHTTP}}, Copies: []probes.Copy{
+				serverServeSiteREQUEST_READ - 1: {Of: serveHTTP, Site: probes.Site{Func: serve, After: []string{"net/http.(*conn).readRequest"}, Results: 2}},
+				serverServeSiteALPN - 1:         {Of: serveHTTP, Site: probes.Site{Func: "net/http.initALPNRequest.ServeHTTP"}},
+				serverServeSiteUNENCRYPTED - 1:  {Of: serveHTTP, Site: probes.Site{Func: "net/http.unencryptedHTTP2Request.ServeHTTP"}},
+			}},
 			{Name: serverProgServeHttpReturn, Sites: []probes.Site{
-				{Func: "net/http.(*conn).serve", After: []string{"net/http.serverHandler.ServeHTTP"}},
+				{Func: serve, After: []string{serveHTTP}},
+				{Func: serve, At: "net/http.(*conn).hijacked"}, // the next that serve calls, if ServeHTTP is inlined in it
 			}},
 			{Name: serverProgServeUnwind, Sites: []probes.Site{
 				{Func: "net/http.(*conn).serve.func*", Calls: "runtime.gorecover"},
@@ -52,6 +59,7 @@ func Server() probes.Probe {
 			{Name: serverVarStreamItabs, Of: responseWriters("*net/http.http2responseWriter", "net/http.http2ResponseWriter"), Optional: true},
 			{Name: serverVarResponseSize, Of: probes.Size("net/http.response"), Max: int64(serverHttpLimitsRESPONSE_SIZE)},
 			{Name: serverVarResponseConn, Of: response("conn"), Max: responseMax},
+			{Name: serverVarResponseReq, Of: response("req")},
 			{Name: serverVarResponseStatus, Of: response("status"), Max: responseMax},
 			{Name: serverVarResponseWroteHeader, Of: response("wroteHeader"), Max: responseMax},
 			{Name: serverVarResponseWritten, Of: response("written"), Max: responseMax},

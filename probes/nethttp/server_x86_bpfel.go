@@ -193,6 +193,15 @@ type serverSeenWord struct {
 	Value uint64
 }
 
+type serverServeSite uint32
+
+const (
+	serverServeSiteSERVE_HTTP   serverServeSite = 0
+	serverServeSiteREQUEST_READ serverServeSite = 1
+	serverServeSiteALPN         serverServeSite = 2
+	serverServeSiteUNENCRYPTED  serverServeSite = 3
+)
+
 type serverSpanKey struct {
 	_         structs.HostLayout
 	Target    uint32
@@ -260,6 +269,7 @@ const (
 	serverVarRequestUri            = "request_uri"
 	serverVarResponseConn          = "response_conn"
 	serverVarResponseItabs         = "response_itabs"
+	serverVarResponseReq           = "response_req"
 	serverVarResponseSize          = "response_size"
 	serverVarResponseStatus        = "response_status"
 	serverVarResponseWritten       = "response_written"
@@ -282,6 +292,7 @@ const (
 	serverVarTextTypes             = "text_types"
 	serverVarUnused                = "unused"
 	serverVarUnusedLimits          = "unused_limits"
+	serverVarUnusedSite            = "unused_site"
 	serverVarWriterState           = "writer_state"
 )
 
@@ -389,6 +400,7 @@ type serverVariableSpecs struct {
 	RequestUri            *ebpf.VariableSpec `ebpf:"request_uri"`
 	ResponseConn          *ebpf.VariableSpec `ebpf:"response_conn"`
 	ResponseItabs         *ebpf.VariableSpec `ebpf:"response_itabs"`
+	ResponseReq           *ebpf.VariableSpec `ebpf:"response_req"`
 	ResponseSize          *ebpf.VariableSpec `ebpf:"response_size"`
 	ResponseStatus        *ebpf.VariableSpec `ebpf:"response_status"`
 	ResponseWritten       *ebpf.VariableSpec `ebpf:"response_written"`
@@ -411,6 +423,7 @@ type serverVariableSpecs struct {
 	TextTypes             *ebpf.VariableSpec `ebpf:"text_types"`
 	Unused                *ebpf.VariableSpec `ebpf:"unused"`
 	UnusedLimits          *ebpf.VariableSpec `ebpf:"unused_limits"`
+	UnusedSite            *ebpf.VariableSpec `ebpf:"unused_site"`
 	WriterState           *ebpf.VariableSpec `ebpf:"writer_state"`
 }
 
@@ -501,6 +514,7 @@ type serverVariables struct {
 	RequestUri            *ebpf.Variable `ebpf:"request_uri"`
 	ResponseConn          *ebpf.Variable `ebpf:"response_conn"`
 	ResponseItabs         *ebpf.Variable `ebpf:"response_itabs"`
+	ResponseReq           *ebpf.Variable `ebpf:"response_req"`
 	ResponseSize          *ebpf.Variable `ebpf:"response_size"`
 	ResponseStatus        *ebpf.Variable `ebpf:"response_status"`
 	ResponseWritten       *ebpf.Variable `ebpf:"response_written"`
@@ -523,6 +537,7 @@ type serverVariables struct {
 	TextTypes             *ebpf.Variable `ebpf:"text_types"`
 	Unused                *ebpf.Variable `ebpf:"unused"`
 	UnusedLimits          *ebpf.Variable `ebpf:"unused_limits"`
+	UnusedSite            *ebpf.Variable `ebpf:"unused_site"`
 	WriterState           *ebpf.Variable `ebpf:"writer_state"`
 }
 

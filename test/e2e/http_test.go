@@ -36,9 +36,20 @@ func TestHTTPServer(t *testing.T) {
 		{Go: newest()},
 		{Go: newest(), PIE: true, Stripped: true},
 		{Go: newest(), External: true},
+		{Go: "1.21.13", Hot: hotServer("net/http.initALPNRequest.ServeHTTP")},
+		{Go: newest(), Hot: hotServer("net/http.initALPNRequest.ServeHTTP", "net/http.unencryptedHTTP2Request.ServeHTTP")},
 	} {
 		t.Run(spec.String(), func(t *testing.T) { testBehaviours(t, spec) })
 	}
+}
+
+// hotServer are the calls that the profile of a busy server has: those of its handler by a connection of HTTP/1, and by these of HTTP/2.
+func hotServer(http2 ...string) string {
+	hot := ""
+	for _, caller := range append(http2, "net/http.(*conn).serve") {
+		hot += caller + " net/http.serverHandler.ServeHTTP\n"
+	}
+	return hot
 }
 
 func testBehaviours(t *testing.T, spec testenv.BuildSpec) {

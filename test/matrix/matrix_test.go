@@ -214,6 +214,9 @@ func checkPlans(t *testing.T, b *process.Binary, o oracle) {
 			if program.Err != nil && p.Err == nil && o.hasAny(program.Sites) {
 				t.Errorf("%s %s: %v", probe.Name, program.Name, program.Err)
 			}
+			for _, copied := range program.Unseen {
+				t.Errorf("%s %s does not see the copy of %s in %s", probe.Name, program.Name, copied.Name, copied.In.Name)
+			}
 			for _, point := range program.Points {
 				checkPoint(t, b, program.Name, point)
 			}

@@ -1,0 +1,188 @@
+package process
+
+import (
+	"encoding/binary"
+	"runtime/debug"
+	"slices"
+	"sort"
+)
+
+// Inlined are the copies of a function that the compiler has put in the place of its calls in another one.
+type Inlined struct {
+	Name string   // of the function that was copied
+	In   Function // where the copies are; the calls do not come to the function itself
+	code []extent // the copies' instructions
+}
+
+// Holds says whether the instruction at the link-time address addr belongs to a copy, or to what is inlined in it.
+func (in Inlined) Holds(addr uint64) bool {
+	return slices.ContainsFunc(in.code, func(e extent) bool { return addr >= e.start && addr < e.end })
+}
+
+// extent is [start, end).
+type extent struct{ start, end uint64 }
+
+// What the runtime's tables say of a function, from Go 1.20, with which building with a profile began:
+// https://github.com/golang/go/blob/go1.26.8/src/runtime/runtime2.go#L1072,
+// https://github.com/golang/go/blob/go1.26.8/src/runtime/symtabinl.go#L12
+const (
+	funcTables        = 28 // number of tables of values by address
+	funcDataCount     = 43 // number of offsets of data
+	funcRecordSize    = 44 // then the tables' offsets, then those of the data
+	tableInlined      = 2  // PCDATA_InlTreeIndex: of which inlined call an instruction is
+	dataInlined       = 3  // FUNCDATA_InlTree: the inlined calls
+	inlinedCallSize   = 16
+	inlinedCallName   = 4 // offset in funcnametab
+	inlinedCallParent = 8 // offset of an instruction of the caller, from the function's start
+	noFuncData        = ^uint32(0)
+	maxInlinedCalls   = 1 << 16 // of one function
+)
+
+// Inlined returns where the functions with the given names (without patterns) were put in the place of calls, each name's in order of address. It
+// knows nothing of programs built with Go before 1.20.
+func (b *Binary) Inlined(names ...string) (found map[string][]Inlined) {
+	var err error
+	defer b.image.recoverFault(debug.SetPanicOnFault(true), &err)
+	defer b.image.release()
+	md := &b.md
+	result := map[string][]Inlined{}
+	if md.magic < pclntabGo120 || md.funcData == 0 {
+		return result
+	}
+	wanted := md.findNames(names)
+	budget := maxInlineSteps
+	for i := range md.functionCount() {
+		tree := md.inlineTree(b.image, i, &budget)
+		var here []uint32
+		for at := range tree.count() {
+			if _, ok := wanted[tree.name(at)]; ok && !slices.Contains(here, tree.name(at)) {
+				here = append(here, tree.name(at))
+			}
+		}
+		if budget -= tree.count(); budget < 0 {
+			break
+		}
+		if here == nil {
+			continue
+		}
+		in, ok := md.function(i)
+		if !ok {
+			continue
+		}
+		for _, name := range here {
+			text := wanted[name].text
+			result[text] = append(result[text], Inlined{text, in, tree.copies(name, in)})
+		}
+	}
+	return result
+}
+
+// maxInlineSteps bounds what one search looks at: entries of all tables together. The largest programs have some millions.
+const maxInlineSteps = 1 << 26
+
+// inlineTree is what the tables say of the calls that are inlined in a function.
+type inlineTree struct {
+	calls []byte
+	code  []numbered // in order of address
+}
+
+// numbered is code, by its offset in the function, of an inlined call, by its place in the tree; -1: of none.
+type numbered struct {
+	extent
+	number int32
+}
+
+func (t *inlineTree) count() int { return len(t.calls) / inlinedCallSize }
+
+func (t *inlineTree) name(i int) uint32 {
+	return binary.LittleEndian.Uint32(t.calls[i*inlinedCallSize+inlinedCallName:])
+}
+
+// parent returns of which call's code the i-th call is, -1 of none.
+func (t *inlineTree) parent(i int) int32 {
+	offset := uint64(binary.LittleEndian.Uint32(t.calls[i*inlinedCallSize+inlinedCallParent:]))
+	next := sort.Search(len(t.code), func(k int) bool { return t.code[k].end > offset })
+	if next == len(t.code) {
+		return -1
+	}
+	return t.code[next].number
+}
+
+// copies returns the instructions of the tree's function that belong to calls of another one, by the place of its name.
+func (t *inlineTree) copies(name uint32, in Function) []extent {
+	const unknown, pending, no, yes = 0, 1, 2, 3
+	known := make([]uint8, t.count())
+	var belongs func(number int32) bool
+	belongs = func(number int32) bool {
+		if number < 0 || int(number) >= len(known) || known[number] == pending { // no tree, but a ring
+			return false
+		}
+		if known[number] == unknown {
+			known[number] = pending
+			is := t.name(int(number)) == name || belongs(t.parent(int(number)))
+			known[number] = no
+			if is {
+				known[number] = yes
+			}
+		}
+		return known[number] == yes
+	}
+	var found []extent
+	for _, c := range t.code {
+		if belongs(c.number) {
+			found = append(found, extent{in.Addr + c.start, in.Addr + min(c.end, in.Size)})
+		}
+	}
+	return found
+}
+
+// inlineTree returns the calls that are inlined in the i-th function, none where the tables make no sense.
+func (md *moduledata) inlineTree(im *image, i int, budget *int) inlineTree {
+	le := binary.LittleEndian
+	record := uint64(le.Uint32(md.functab[i*functabEntry+4:]))
+	if record+funcRecordSize > uint64(len(md.functions)) {
+		return inlineTree{}
+	}
+	head := md.functions[record:]
+	tables, data := uint64(le.Uint32(head[funcTables:])), uint64(head[funcDataCount])
+	if tables <= tableInlined || data <= dataInlined || funcRecordSize+4*(tables+data) > uint64(len(head)) {
+		return inlineTree{}
+	}
+	offset := le.Uint32(head[funcRecordSize+4*(tables+dataInlined):])
+	if offset == noFuncData {
+		return inlineTree{}
+	}
+	tree := inlineTree{code: md.numbers(le.Uint32(head[funcRecordSize+4*tableInlined:]), budget)}
+	highest := int32(-1)
+	for _, c := range tree.code {
+		highest = max(highest, c.number)
+	}
+	if highest < 0 || highest >= maxInlinedCalls {
+		return inlineTree{}
+	}
+	tree.calls = im.bytes(md.funcData+uint64(offset), (uint64(highest)+1)*inlinedCallSize)
+	return tree
+}
+
+// numbers returns a table of values by address: https://github.com/golang/go/blob/go1.26.8/src/runtime/symtab.go#L1182
+func (md *moduledata) numbers(table uint32, budget *int) (code []numbered) {
+	if table == 0 || uint64(table) >= uint64(len(md.pcTable)) {
+		return nil
+	}
+	c := numbered{number: -1}
+	for rest := md.pcTable[table:]; *budget > 0; *budget-- {
+		delta, n := binary.Uvarint(rest)
+		if n <= 0 || delta == 0 && len(code) > 0 {
+			break
+		}
+		size, m := binary.Uvarint(rest[n:])
+		if m <= 0 || size > maxListing {
+			break
+		}
+		c.number += int32(uint32(delta)>>1) ^ -int32(delta&1)
+		c.start, c.end = c.end, c.end+size*md.quantum
+		code = append(code, c)
+		rest = rest[n+m:]
+	}
+	return code
+}
