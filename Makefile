@@ -78,6 +78,9 @@ storm: ## 100,000 requests with trace context written into them, each write fail
 	storm() { go test -json -count=1 -timeout 6h ./test/kernel -run "TestKernels/$$1\$$/e2e" -inside "^$$2\$$" -requests $$3 -most 350m; }
 	{ storm 6.1-amd64 TestInjectDamagesNothing 1540; storm 7.3-amd64-lockdown=integrity TestSteerStorm 10000; } | go run ./internal/testreport
 
+pgo: build ## the tests of programs built with a profile, with old versions of Go, too; needs root
+	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m -run '^Test(HTTPServer|GRPCClient|SQL)$$/pgo' ./test/e2e -pgo-all | go run ./internal/testreport
+
 bench: build ## what tracing costs servers and a client, against the floor; needs root
 	go run ./internal/bench
 
@@ -116,4 +119,4 @@ packages: # install what is missing
 	mv .cache/bin/golangci-lint $@
 
 .ONESHELL:
-.PHONY: help generate build test check unit matrix real fuzz fuzz-short e2e test-kernel kernels storm soak grpc bench demo inspect doctor lint vet fmt generated packages
+.PHONY: help generate build test check unit matrix real fuzz fuzz-short e2e test-kernel kernels storm soak grpc pgo bench demo inspect doctor lint vet fmt generated packages

@@ -86,6 +86,8 @@ type Site struct {
 	// goes on if there is one (process.Code.LoopEnd). Over has as results where Func's return address lies, and what its caller's
 	// frame begins with.
 	Over string
+	// Behind is one that Func calls: the places are the instructions behind these calls, where other code may come by.
+	Behind string
 	// Again, with Back: what follows the call up is the same call, not that of another function.
 	Again bool
 	// Bare, with Return: at the RETs themselves, as each is on a way of its own, and the branches before them on several.
@@ -104,6 +106,10 @@ type Site struct {
 type Copy struct {
 	Of string
 	Site
+	// Closure: not in the copy, but in the function literals that it has and that Of itself does not give to the function Without.
+	Closure bool
+	// Seen: there is no need to go anywhere, as other sites see what the copy does.
+	Seen bool
 }
 
 // Trial names counters (64-bit global variables) of a program that is worth its trap in some programs only. It starts

@@ -116,6 +116,7 @@ func exerciseCode(b *Binary, f Function) {
 	c.Calls()
 	_, _ = c.Entry()
 	_, _ = c.AfterCall("main.main", 9, 9)
+	_, _ = c.BehindCalls("main.main", 9)
 	_, _ = c.Returns(9)
 }
 

@@ -269,6 +269,34 @@ func (c Code) AfterCall(callee string, results, needed int) ([]Point, error) {
 	return points, nil
 }
 
+// BehindCalls returns the points at the instructions right behind the direct calls of the function named callee, where its results are still in their
+// registers. Other code may come by as well. It fails if there is none.
+func (c Code) BehindCalls(callee string, results int) ([]Point, error) {
+	l, err := c.list()
+	if err != nil {
+		return nil, err
+	}
+	if results > len(l.arch.results) {
+		return nil, fmt.Errorf("find point behind call of %s: %d results do not fit in registers", callee, results)
+	}
+	var points []Point
+	for i, in := range l.insns {
+		if in.flow != flowCall || l.nameAt(in.target) != callee {
+			continue
+		}
+		if !l.fallsThrough(i) || !l.usable(i+1) {
+			return nil, fmt.Errorf("find point behind call of %s: the kernel takes no probe at %#x", callee, in.end())
+		}
+		p := l.point(i+1, "instruction behind the call")
+		p.Results = l.newTrace().findResults(results, l.delta[i+1])
+		points = append(points, p)
+	}
+	if points == nil {
+		return nil, fmt.Errorf("find call of %s in function at %#x: %w", callee, l.Addr, ErrNoCall)
+	}
+	return points, nil
+}
+
 // AtCall returns the first point of AtCalls.
 func (c Code) AtCall(callee string) (Point, error) {
 	points, err := c.AtCalls(callee)

@@ -262,6 +262,29 @@ func TestAtCalls(t *testing.T) {
 	}
 }
 
+// TestBehindCalls: JE behind the first call, CALL callee, MOVQ AX, CX, CALL callee, NOP, RET.
+func TestBehindCalls(t *testing.T) {
+	c := assembled(t, "amd64", "74 05\ne8 f9 0f 00 00\n48 89 c1\ne8 f1 0f 00 00\n90\nc3")
+	points, err := c.BehindCalls("callee", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ax := []Location{{Known: true, Size: 8}}
+	want := []Point{
+		{Addr: 0x1007, Asm: "MOVQ AX, CX", Why: "instruction behind the call", Results: ax},
+		{Addr: 0x100f, Asm: "NOPL", Cost: Emulated, Why: "instruction behind the call", Results: ax},
+	}
+	if diff := cmp.Diff(want, points, withoutBytes); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := c.BehindCalls("other", 1); !errors.Is(err, ErrNoCall) {
+		t.Errorf("error is %v", err)
+	}
+	if _, err := c.BehindCalls("callee", 10); err == nil || !strings.Contains(err.Error(), "do not fit") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestCostText(t *testing.T) {
 	for _, want := range []Cost{Stepped, Emulated} {
 		text, err := want.MarshalText()

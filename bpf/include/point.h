@@ -13,7 +13,7 @@ struct location {
 	__u8 place, reg, pad[2];
 };
 
-#define MAX_POINTS 24
+#define MAX_POINTS 64
 #define MAX_RESULTS 4
 
 struct point {

@@ -108,7 +108,9 @@ func (s BuildSpec) build(bin string) error {
 	if s.Hot != "" {
 		profile := tmp + ".pgo"
 		defer os.Remove(profile)
-		if err := s.compile(tmp, flags...); err != nil {
+		plain := s
+		plain.Arch = "amd64" // lines are the same for all
+		if err := plain.compile(tmp, flags...); err != nil {
 			return err
 		}
 		if err := writeProfile(profile, tmp, s.Hot); err != nil {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 )
 
-// writeProfile writes a CPU profile to path in which all the time was spent in the given calls, lines "caller callee" of names as in stack traces. It
+// writeProfile writes a CPU profile to path in which all the time was spent in the given calls, lines "caller callee" of names as in stack traces, the caller * being any. It
 // finds the calls' own lines in bin, a program for amd64 that was built without a profile.
 func writeProfile(path, bin, hot string) error {
 	wanted := strings.Split(strings.TrimSpace(hot), "\n")
@@ -53,9 +53,11 @@ func writeProfile(path, bin, hot string) error {
 			next := pc + uint64(in.Len)
 			if rel, ok := in.Args[0].(x86asm.Rel); ok && in.Op == x86asm.CALL {
 				callee := symbols.PCToFunc(next + uint64(int64(rel)))
-				if callee != nil && slices.Contains(wanted, caller.Name+" "+callee.Name) {
-					p.add(caller, pc, callee)
-					found = append(found, caller.Name+" "+callee.Name)
+				for _, call := range wanted {
+					if callee != nil && (call == caller.Name+" "+callee.Name || call == "* "+callee.Name) {
+						p.add(caller, pc, callee)
+						found = append(found, call)
+					}
 				}
 			}
 			pc = next

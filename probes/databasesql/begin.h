@@ -32,19 +32,34 @@ static __always_inline void take_trace_state(struct sql_operation *c, struct any
 	c->event.text.used = n;
 }
 
-// context_of returns the context that a call was given. Commit and Rollback are given none: theirs is the transaction's.
-static __always_inline struct go_iface context_of(struct pt_regs *ctx, __u8 call)
+// settles says whether a call ends a transaction. It is given no context and no query.
+static __always_inline bool settles(__u8 call)
+{
+	return call == TX_COMMIT || call == TX_ROLLBACK;
+}
+
+// receiver_of returns what a method was called of: the first argument. A copy of Commit or Rollback is known by its call of
+// tx.closemu.Lock.
+static __always_inline __u64 receiver_of(struct pt_regs *ctx, __u8 call, bool copied)
+{
+	return copied && settles(call) ? GO_ARG1(ctx) - tx_closemu : GO_ARG1(ctx);
+}
+
+// context_of returns the context that a call was given. That of Commit and Rollback is the transaction's.
+static __always_inline struct go_iface context_of(struct pt_regs *ctx, __u8 call, bool copied)
 {
 	struct go_iface given = { .type = GO_ARG2(ctx), .data = GO_ARG3(ctx) };
 
-	if (call == TX_COMMIT || call == TX_ROLLBACK)
-		return read_iface(GO_ARG1(ctx) + tx_ctx);
+	if (settles(call))
+		return read_iface(receiver_of(ctx, call, copied) + tx_ctx);
 	return given;
 }
 
-static __always_inline __u64 db_of(__u8 call, __u64 receiver)
+static __always_inline __u64 db_of(struct pt_regs *ctx, __u8 call, bool copied)
 {
-	if (call <= DB_BEGIN)
+	__u64 receiver = receiver_of(ctx, call, copied);
+
+	if (call <= DB_BEGIN || (copied && !settles(call))) // copies call methods of *DB
 		return receiver;
 	if (call <= CONN_BEGIN)
 		return read_u64(receiver + conn_db);
@@ -112,7 +127,7 @@ static __always_inline void read_connector(struct sql_operation *c, __u64 db, __
 	}
 }
 
-static __always_inline void read_text(struct pt_regs *ctx, struct sql_operation *c, __u8 call, __u64 bias)
+static __always_inline void read_text(struct pt_regs *ctx, struct sql_operation *c, __u8 call, bool copied, __u64 bias)
 {
 	struct go_string query = { .ptr = GO_ARG4(ctx), .len = GO_ARG5(ctx) };
 
@@ -121,6 +136,14 @@ static __always_inline void read_text(struct pt_regs *ctx, struct sql_operation 
 		return;
 	case STMT_QUERY: case STMT_EXEC:
 		query = read_string_header(GO_ARG1(ctx) + stmt_query);
+		break;
+	case CONN_EXEC: case TX_EXEC:
+		if (copied)
+			query.ptr = GO_ARG6(ctx), query.len = GO_ARG7(ctx);
+		break;
+	case CONN_QUERY: case TX_QUERY: case CONN_PREPARE: case TX_PREPARE:
+		if (copied)
+			query.ptr = GO_ARG8(ctx), query.len = GO_ARG9(ctx);
 	}
 	read_query(c->slot.place, query.ptr, query.len, bias);
 }
@@ -133,12 +156,18 @@ static __always_inline void note_nested(struct sql_operation *c, __u8 call)
 	c->work.nested_ping = c->work.nested_ping << 1 | is_ping(call);
 }
 
-// begin_call starts a span. The method is the one that p's site is from the receiver's first.
+// begin_call starts a span. The method is the one that p's site is from the receiver's first. In a copy of the method the place is a call that it makes:
+// of *DB, (db *DB) query, exec, prepare or begin(ctx context.Context, query string, …); of *Conn and *Tx,
+// (db *DB) queryDC(ctx, txctx context.Context, dc *driverConn, releaseConn func(error), query string, …),
+// (db *DB) execDC(ctx context.Context, dc *driverConn, release func(error), query string, …),
+// (db *DB) prepareDC(ctx context.Context, dc *driverConn, release func(error), cg stmtConnGrabber, query string),
+// and Lock of tx.closemu: https://github.com/golang/go/blob/go1.26.0/src/database/sql/sql.go
 static __always_inline void begin_call(struct pt_regs *ctx, const volatile struct point *p, __u8 first)
 {
 	struct span_key key = caller_key(ctx, ROLE_DATABASE);
 	__u64 bias = load_bias(ctx, p);
-	__u8 call = first + p->site;
+	bool copied = first != STMT_QUERY && p->site >= SQL_METHODS;
+	__u8 call = first + (copied ? p->site % SQL_METHODS : p->site);
 	struct goroutine g;
 
 	if (!read_goroutine(ctx, &g)) {
@@ -146,7 +175,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 		return;
 	}
 	// A deferred Rollback after Commit does nothing.
-	if (call == TX_ROLLBACK && (__u32)read_u64(GO_ARG1(ctx) + tx_done))
+	if (call == TX_ROLLBACK && !copied && (__u32)read_u64(GO_ARG1(ctx) + tx_done))
 		return;
 	struct sql_operation *c = find_call(&key);
 	// What is left of a call that panicked lies no less deep.
@@ -154,7 +183,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 		note_nested(c, call);
 		return;
 	}
-	struct any_operation *o = find_by_context(key.target, context_of(ctx, call), bias, serving(ctx, key.target));
+	struct any_operation *o = find_by_context(key.target, context_of(ctx, call, copied), bias, serving(ctx, key.target));
 	if (!o)
 		o = find_by_goroutine(ctx, &g);
 	c = begin(&key, c, &g);
@@ -173,6 +202,6 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	c->slot.state = OPERATION_SAMPLED;
 	if (o)
 		take_trace_state(c, o);
-	read_connector(c, db_of(call, GO_ARG1(ctx)), bias);
-	read_text(ctx, c, call, bias);
+	read_connector(c, db_of(ctx, call, copied), bias);
+	read_text(ctx, c, call, copied, bias);
 }

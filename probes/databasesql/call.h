@@ -17,6 +17,8 @@ enum sql_call {
 };
 const enum sql_call *unused_call __attribute__((unused));
 
+#define SQL_METHODS 5 // of each receiver but *Stmt: the sites behind these are those of copies of them, in the same order, repeatedly
+
 #define QUERY_MAX 2048 // bytes of a query that are kept
 #define DSN_MAX 320
 #define HOST_MAX 128
@@ -63,7 +65,7 @@ struct sql_operation {
 _Static_assert(sizeof(struct sql_operation) <= OPERATION_SIZE, "a call has no room among the operations");
 
 volatile const __s64 db_connector;
-volatile const __s64 conn_db, tx_db, tx_ctx, tx_done, stmt_db, stmt_query; // ABSENT: the program has no such thing
+volatile const __s64 conn_db, tx_db, tx_ctx, tx_done, tx_closemu, stmt_db, stmt_query; // ABSENT: the program has no such thing
 volatile const struct known_values known_connectors, known_errors;
 
 static __always_inline struct sql_operation *find_call(struct span_key *key)

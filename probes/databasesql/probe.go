@@ -1,6 +1,8 @@
 package databasesql
 
 import (
+	"slices"
+
 	"github.com/remora-agent/remora/bpf"
 	"github.com/remora-agent/remora/probes"
 )
@@ -10,7 +12,8 @@ import (
 // within it. The span of a query ends when its rows can be read; reading them is not part of it.
 //
 // Its traps are the method's entry and, since Go 1.19, where (*DB).retry returns within it
-// (https://github.com/golang/go/blob/go1.26.0/src/database/sql/sql.go#L1574), or else where the method itself does.
+// (https://github.com/golang/go/blob/go1.26.0/src/database/sql/sql.go#L1574), or else where the method itself does. Where the compiler has put a copy of
+// the method in the place of its calls, they are calls that the copy makes.
 func Probe() probes.Probe {
 	calls := callSites()
 	return probes.Probe{
@@ -18,13 +21,13 @@ func Probe() probes.Probe {
 		Library: "database/sql",
 		Spec:    loadSql,
 		Programs: []probes.Program{
-			{Name: sqlProgDbCall, Sites: calls[sqlSqlCallDB_QUERY:sqlSqlCallCONN_QUERY], Every: true},
-			{Name: sqlProgConnCall, Sites: calls[sqlSqlCallCONN_QUERY:sqlSqlCallTX_QUERY], Every: true, Optional: true},
-			{Name: sqlProgTxCall, Sites: calls[sqlSqlCallTX_QUERY:sqlSqlCallSTMT_QUERY], Every: true, Optional: true},
+			{Name: sqlProgDbCall, Sites: calls[sqlSqlCallDB_QUERY:sqlSqlCallCONN_QUERY], Every: true, Copies: dbCopies()},
+			{Name: sqlProgConnCall, Sites: calls[sqlSqlCallCONN_QUERY:sqlSqlCallTX_QUERY], Every: true, Optional: true, Copies: connCopies()},
+			{Name: sqlProgTxCall, Sites: calls[sqlSqlCallTX_QUERY:sqlSqlCallSTMT_QUERY], Every: true, Optional: true, Copies: txCopies()},
 			{Name: sqlProgStmtCall, Sites: calls[sqlSqlCallSTMT_QUERY:], Every: true, Optional: true},
-			{Name: sqlProgConnReturn, Sites: connReturns(), Every: true, Optional: true},
-			{Name: sqlProgTxReturn, Sites: txReturns(), Every: true, Optional: true},
-			{Name: sqlProgDbReturn, Sites: dbReturns(), Every: true},
+			{Name: sqlProgConnReturn, Sites: connReturns(), Every: true, Optional: true, Copies: connCopyReturns()},
+			{Name: sqlProgTxReturn, Sites: txReturns(), Every: true, Optional: true, Copies: txCopyReturns()},
+			{Name: sqlProgDbReturn, Sites: dbReturns(), Every: true, Copies: dbCopyReturns()},
 		},
 		Constants:  constants(),
 		NewDecoder: newDecoder,
@@ -62,6 +65,78 @@ func callSites() []probes.Site {
 	}
 }
 
+// dbCopies are where copies of methods of *DB have their work done, in what they give to retry: at the index that is their enum sql_call. The
+// arguments are those of the method.
+func dbCopies() []probes.Copy {
+	work := func(method, callee string) probes.Copy {
+		return probes.Copy{Of: db + method, Closure: true, Site: probes.Site{At: db + callee, Without: retry}}
+	}
+	return []probes.Copy{
+		sqlSqlCallDB_QUERY:   work("QueryContext", "query"),
+		sqlSqlCallDB_EXEC:    work("ExecContext", "exec"),
+		sqlSqlCallDB_PREPARE: work("PrepareContext", "prepare"),
+		sqlSqlCallDB_BEGIN:   work("BeginTx", "begin"),
+	}
+}
+
+// workCopies are where copies of these methods of *Conn or *Tx have their work done, in the order of their enum sql_call.
+func workCopies(receiver string) []probes.Copy {
+	return []probes.Copy{workCopy(receiver+"QueryContext", "queryDC"), workCopy(receiver+"ExecContext", "execDC"), workCopy(receiver+"PrepareContext", "prepareDC")}
+}
+
+func workCopy(method, callee string) probes.Copy {
+	return probes.Copy{Of: method, Site: probes.Site{At: db + callee, Every: true}}
+}
+
+// workedCopies are where the work of workCopies has come back.
+func workedCopies(receiver string) []probes.Copy {
+	return slices.Concat(workedCopy(receiver+"QueryContext", "queryDC", 1), workedCopy(receiver+"ExecContext", "execDC", 2), workedCopy(receiver+"PrepareContext", "prepareDC", 1))
+}
+
+// workedCopy prefers a place that only the callee comes back to. What else comes by at the other one has no call under way.
+func workedCopy(method, callee string, skip int) []probes.Copy {
+	return []probes.Copy{
+		{Of: method, Site: probes.Site{After: []string{db + callee}, Skip: skip, Results: 2}},
+		{Of: method, Site: probes.Site{Behind: db + callee, Skip: skip, Results: 2}},
+	}
+}
+
+func connCopies() []probes.Copy {
+	return append(workCopies(conn), workCopy(conn+"PingContext", "pingDC"), workCopy(conn+"BeginTx", "beginDC"))
+}
+
+func connCopyReturns() []probes.Copy {
+	return slices.Concat(workedCopies(conn), workedCopy(conn+"PingContext", "pingDC", 0), workedCopy(conn+"BeginTx", "beginDC", 1))
+}
+
+// txCopies: Commit and rollback lock the transaction before they do anything else that counts, from Go 1.27 by a mutex of the package's own.
+func txCopies() []probes.Copy {
+	ends := func(method, mutex string) probes.Copy {
+		return probes.Copy{Of: tx + method, Site: probes.Site{At: mutex + ".Lock", Every: true}}
+	}
+	const old, now = "sync.(*RWMutex)", "database/sql.(*closingMutex)"
+	all := append(workCopies(tx), ends("Commit", old), ends("rollback", old))
+	return append(all, probes.Copy{}, probes.Copy{}, probes.Copy{}, ends("Commit", now), ends("rollback", now))
+}
+
+// txCopyReturns are where the error is known.
+func txCopyReturns() []probes.Copy {
+	ends := func(method string) probes.Copy {
+		return probes.Copy{Of: tx + method, Site: probes.Site{At: is, Every: true, Results: 2}}
+	}
+	return append(workedCopies(tx), ends("Commit"), ends("rollback"))
+}
+
+// dbCopyReturns: copies of methods call retry, and a method with a copy of retry has a site where it returns itself.
+func dbCopyReturns() []probes.Copy {
+	var all []probes.Copy
+	for _, method := range []string{db + "QueryContext", db + "ExecContext", db + "PrepareContext", db + "BeginTx", stmt + "QueryContext", stmt + "ExecContext"} {
+		all = append(all, probes.Copy{Of: method, Seen: true, Site: probes.Site{Calls: retry}}, probes.Copy{Of: retry, Seen: true, Site: probes.Site{Func: method}})
+	}
+	return append(all, // these are the beginning of others
+		probes.Copy{Of: retry, Seen: true, Site: probes.Site{Func: db + "PingContext"}}, probes.Copy{Of: retry, Seen: true, Site: probes.Site{Func: db + "Conn"}})
+}
+
 // returns is where a method returns; its error comes behind skip other result words. Methods that leave the attempts to retry
 // return what that returns.
 func returns(method string, skip int) probes.Site {
@@ -76,7 +151,10 @@ func rets(method string, skip int) probes.Site {
 	return site
 }
 
-const retry = db + "retry"
+const (
+	retry = db + "retry"
+	is    = "errors.Is"
+)
 
 // Result words before the error: of Rows, Stmt and Tx one, of Result two.
 func dbReturns() []probes.Site {
@@ -114,7 +192,6 @@ func txReturns() []probes.Site {
 // settled is where Commit or rollback asks whether the driver's error means a broken connection; what comes behind is the pool's
 // business. Ends before that, for a transaction that is done, return errors of their own.
 func settled(method string) []probes.Site {
-	const is = "errors.Is"
 	return []probes.Site{
 		{Func: method, Calls: is, At: is, Results: 2},
 		{Func: method, Calls: is, Return: true, Around: is, Results: 2},
@@ -134,6 +211,7 @@ func constants() []probes.Constant {
 		{Name: sqlVarConnDb, Of: field("Conn", "db"), Optional: true},
 		{Name: sqlVarTxDb, Of: field("Tx", "db"), Optional: true},
 		{Name: sqlVarTxCtx, Of: field("Tx", "ctx"), Optional: true},
+		{Name: sqlVarTxClosemu, Of: field("Tx", "closemu"), Optional: true},
 		{Name: sqlVarTxDone, Of: probes.Fields{field("Tx", "done.v"), field("Tx", "done")}, Optional: true}, // atomic.Bool since Go 1.19
 		{Name: sqlVarStmtDb, Of: field("Stmt", "db"), Optional: true},
 		{Name: sqlVarStmtQuery, Of: field("Stmt", "query"), Optional: true},

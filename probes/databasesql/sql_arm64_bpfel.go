@@ -101,7 +101,7 @@ type sqlPoints struct {
 	_     structs.HostLayout
 	N     uint64
 	Fixed uint64
-	At    [24]struct {
+	At    [64]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8
@@ -258,6 +258,7 @@ const (
 	sqlVarStmtDb            = "stmt_db"
 	sqlVarStmtQuery         = "stmt_query"
 	sqlVarTxCallPoints      = "tx_call_points"
+	sqlVarTxClosemu         = "tx_closemu"
 	sqlVarTxCtx             = "tx_ctx"
 	sqlVarTxDb              = "tx_db"
 	sqlVarTxDone            = "tx_done"
@@ -362,6 +363,7 @@ type sqlVariableSpecs struct {
 	StmtDb            *ebpf.VariableSpec `ebpf:"stmt_db"`
 	StmtQuery         *ebpf.VariableSpec `ebpf:"stmt_query"`
 	TxCallPoints      *ebpf.VariableSpec `ebpf:"tx_call_points"`
+	TxClosemu         *ebpf.VariableSpec `ebpf:"tx_closemu"`
 	TxCtx             *ebpf.VariableSpec `ebpf:"tx_ctx"`
 	TxDb              *ebpf.VariableSpec `ebpf:"tx_db"`
 	TxDone            *ebpf.VariableSpec `ebpf:"tx_done"`
@@ -447,6 +449,7 @@ type sqlVariables struct {
 	StmtDb            *ebpf.Variable `ebpf:"stmt_db"`
 	StmtQuery         *ebpf.Variable `ebpf:"stmt_query"`
 	TxCallPoints      *ebpf.Variable `ebpf:"tx_call_points"`
+	TxClosemu         *ebpf.Variable `ebpf:"tx_closemu"`
 	TxCtx             *ebpf.Variable `ebpf:"tx_ctx"`
 	TxDb              *ebpf.Variable `ebpf:"tx_db"`
 	TxDone            *ebpf.Variable `ebpf:"tx_done"`

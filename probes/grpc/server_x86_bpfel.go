@@ -167,7 +167,7 @@ type serverPoints struct {
 	_     structs.HostLayout
 	N     uint64
 	Fixed uint64
-	At    [24]struct {
+	At    [64]struct {
 		_       structs.HostLayout
 		Addr    uint64
 		Branch  uint8

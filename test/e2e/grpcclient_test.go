@@ -181,20 +181,16 @@ func grpcCalls(u *grpcUpstream) []grpcCall {
 func TestGRPCClient(t *testing.T) {
 	testenv.RequireRoot(t)
 	old := grpcBuild{version: "1.36", spec: testenv.BuildSpec{Dir: "testdata/grpc", Go: "1.19.13", Stripped: true, ModFile: "grpc-1.36.mod"}} // as Debian 12's programs
-	profiled := grpcBuild{spec: testenv.BuildSpec{Dir: "testdata/grpc", Go: newest(), Stripped: true, Hot: hotFinish("RecvMsg", "Header", "withRetry")}}
-	for _, b := range append(grpcBuilds(), old, profiled) {
+	builds := append(grpcBuilds(), old)
+	for _, b := range grpcBuilds() {
+		if b.version == "" || *allProfiled && minorOf(b.spec.Go) >= 21 {
+			b.spec.Hot = testenv.HotGRPCClient()
+			builds = append(builds, b)
+		}
+	}
+	for _, b := range builds {
 		t.Run(b.spec.String(), func(t *testing.T) { testGRPCCalls(t, b, noPreparation) })
 	}
-}
-
-// hotFinish are the calls that the profile of a busy client has: those that end streams, by these methods.
-func hotFinish(callers ...string) string {
-	const stream = "google.golang.org/grpc.(*clientStream)."
-	hot := ""
-	for _, caller := range callers {
-		hot += stream + caller + " " + stream + "finish\n"
-	}
-	return hot
 }
 
 // testGRPCCalls calls before with the fixture's process before each call.

@@ -25,7 +25,7 @@ type sqlBuild struct {
 // sqlBuilds are the fixture with the drivers of its Go's time. Both SQLite drivers take minutes to compile.
 func sqlBuilds() []sqlBuild {
 	const dir = "testdata/sqlclient"
-	return []sqlBuild{
+	all := []sqlBuild{
 		{testenv.BuildSpec{Dir: dir, Go: "1.27.4", Stripped: true, Tags: "modernc"}, "sqlite"},
 		{testenv.BuildSpec{Dir: dir, Go: "1.26.8", External: true}, "sqlite3"},
 		{testenv.BuildSpec{Dir: dir, Go: "1.26.8", Stripped: true, PIE: true}, ""},
@@ -38,6 +38,14 @@ func sqlBuilds() []sqlBuild {
 		{testenv.BuildSpec{Dir: dir, Go: "1.19.13", Stripped: true, ModFile: "old.mod"}, ""},
 		{testenv.BuildSpec{Dir: dir, Go: "1.18.10", Stripped: true, ModFile: "old.mod", Tags: "modernc"}, "sqlite"},
 	}
+	for _, version := range profiledVersions() {
+		spec := testenv.BuildSpec{Dir: dir, Go: version, Stripped: true, Hot: testenv.HotSQL()}
+		if minorOf(version) < 26 {
+			spec.ModFile = "mid.mod"
+		}
+		all = append(all, sqlBuild{spec, ""})
+	}
+	return all
 }
 
 // TestSQL compares the spans of every way to use database/sql, with each driver, with what the conventions say.

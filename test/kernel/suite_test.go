@@ -64,6 +64,7 @@ func (s suite) leftOut(m machine) []omission {
 			{`^TestGRPC(Server|Client)$/^go1\.(19|2[0235])\.`, "the oldest and the newest gRPC run here: the others ran outside, and differ in nothing that a kernel sees"},
 			{`^TestGRPCServer$/./^(tls|workers|h2c)$`, "one server of grpc's own and one of net/http run here: the others ran outside"},
 			{`^TestSQL$/^go1\.(19|2[0-6])\.`, "the oldest and the newest Go run here: the others ran outside"},
+			{`^Test(HTTPServer|GRPCClient|SQL)$/pgo`, "differs in where probes sit, not for the kernel: ran outside"},
 			{`^TestAbsentPages$/^(gRPC|SQL)$`, "texts are read from the file as those of HTTP are, which run here: ran outside"},
 			{`^Test(EndpointFails|Resource|ExporterNone|ConsoleAndOTLP)$`, "what becomes of spans once they are made: ran outside"},
 			{`^Test(WorkerPool|TracingDamagesNothing|BackgroundCalls|SampledAsTheSDK|GRPCRelay|GRPCSoak|SQLManyQueries)$`, "thousands of calls, which tell nothing of a kernel: ran outside"},

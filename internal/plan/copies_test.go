@@ -1,0 +1,68 @@
+package plan
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/remora-agent/remora/internal/testenv"
+	"github.com/remora-agent/remora/probes"
+	"github.com/remora-agent/remora/probes/databasesql"
+	"github.com/remora-agent/remora/probes/grpc"
+	"github.com/remora-agent/remora/probes/nethttp"
+)
+
+// TestCopies: in programs built with a profile, the copies of what probes are about have points; and of those that no probe can see, the plan says so.
+func TestCopies(t *testing.T) {
+	const newest, fixtures = "1.27.4", "../../test/e2e/testdata/"
+	for _, tt := range []struct {
+		dir, hot string
+		probe    probes.Probe
+		want     map[string][]string // functions with points for copies, some of them, by program
+	}{
+		{"httpserver", testenv.HotServer(27), nethttp.Server(), map[string][]string{
+			"serve_http": {"net/http.(*conn).serve", "net/http.initALPNRequest.ServeHTTP", "net/http.unencryptedHTTP2Request.ServeHTTP"},
+		}},
+		{"grpc", testenv.HotGRPCClient(), grpc.Client(), map[string][]string{
+			"finish": {"google.golang.org/grpc.(*clientStream).withRetry", "google.golang.org/grpc.(*clientStream).Header", "google.golang.org/grpc.(*clientStream).RecvMsg"},
+		}},
+		{"sqlclient", testenv.HotSQL(), databasesql.Probe(), map[string][]string{
+			"db_call":     {"database/sql.(*DB).QueryContext.func1", "database/sql.(*DB).QueryContext.1", "database/sql.(*DB).BeginTx.1"},
+			"conn_call":   {"database/sql.(*Conn).QueryRowContext", "main.init.func23", "main.init.func24"},
+			"tx_call":     {"database/sql.(*Tx).Query", "database/sql.(*Tx).Exec", "database/sql.(*Tx).Prepare", "database/sql.(*Tx).Rollback", "main.init.func10"},
+			"conn_return": {"database/sql.(*Conn).QueryRowContext", "main.init.func23", "main.init.func24"},
+			"tx_return":   {"database/sql.(*Tx).Query", "database/sql.(*Tx).Exec", "database/sql.(*Tx).Prepare", "database/sql.(*Tx).Rollback", "main.init.func10"},
+		}},
+	} {
+		t.Run(tt.dir, func(t *testing.T) {
+			b := open(t, fixtures+tt.dir, testenv.BuildSpec{Go: newest, Stripped: true, Hot: tt.hot})
+			p := Make(b, tt.probe)
+			if p.Err != nil {
+				t.Fatal(p.Err)
+			}
+			for _, program := range p.Programs {
+				for _, copied := range program.Unseen {
+					t.Errorf("%s does not see the copy of %s in %s", program.Name, copied.Name, copied.In.Name)
+				}
+				var got []string
+				for _, point := range program.Points {
+					if point.Site >= len(program.Sites) {
+						got = append(got, point.Func.Name)
+					}
+				}
+				for _, want := range tt.want[program.Name] {
+					if !slices.Contains(got, want) {
+						t.Errorf("%s has no point in %s, but in %v", program.Name, want, got)
+					}
+				}
+			}
+			for i := range tt.probe.Programs {
+				tt.probe.Programs[i].Copies = nil
+			}
+			for _, program := range Make(b, tt.probe).Programs {
+				if n := len(program.Unseen); n > 0 != (tt.want[program.Name] != nil) && program.Name != "db_return" {
+					t.Errorf("without places for copies, %s does not see %d", program.Name, n)
+				}
+			}
+		})
+	}
+}
