@@ -327,28 +327,36 @@ func (p *Program) copyPoints(b search, copied process.Inlined) (points []Point, 
 	return nil, false
 }
 
-// How the compiler names function literals: those in a literal have numbers only.
+// How the compiler names function literals. From Go 1.22 on, those in a literal have numbers only.
 var (
 	literal       = regexp.MustCompile(`\.func[0-9]+(\.[0-9]+)*$`)
 	nestedLiteral = regexp.MustCompile(`^\.[0-9]+$`)
 	outerLiteral  = regexp.MustCompile(`^\.func[0-9]+$`)
 )
 
-// literals returns the function literals of a copy. Before Go 1.27 the compiler names them after both functions; since then copies share them, and they
-// may be those that the function itself gives to c.Without, which it has points for.
+// literals returns the function literals of a copy. Before Go 1.27 the compiler names them after both functions, and after what else the copy is inlined
+// in; since then copies share them, and they may be those that the function itself gives to c.Without, which it has points for.
 func (s search) literals(c probes.Copy, copied process.Inlined) []process.Function {
-	name := copied.Name[strings.LastIndexByte(copied.Name, '/')+1:]
-	own, shared := copied.In.Name+name[strings.IndexByte(name, '.'):]+".*", copied.Name+".*"
-	found := s.Functions(own, shared)
+	inside, all := copied.In.Name+".*", copied.Name+".*"
+	found := s.Functions(inside, all)
+	own := slices.DeleteFunc(found[inside], func(f process.Function) bool { return !isLiteralOf(f.Name, copied.Name) })
 	names := outerLiteral
 	if literal.MatchString(copied.In.Name) {
 		names = nestedLiteral
 	} else if _, err := find(s.Binary, probes.Site{Func: c.Of, Without: c.Without}, s.functions[c.Of]); err != nil {
-		return found[own]
+		return own
 	}
-	return append(found[own], slices.DeleteFunc(found[shared], func(f process.Function) bool {
+	return append(own, slices.DeleteFunc(found[all], func(f process.Function) bool {
 		return !names.MatchString(strings.TrimPrefix(f.Name, copied.Name))
 	})...)
+}
+
+// isLiteralOf says whether a function's name is that of a literal in a copy of another one, as it was before Go 1.27.
+func isLiteralOf(name, copied string) bool {
+	of := copied[strings.LastIndexByte(copied, '/')+1:]
+	of = of[strings.IndexByte(of, '.'):] // without its package
+	last := strings.LastIndexByte(name, '.')
+	return strings.HasSuffix(name[:last], of) && (outerLiteral.MatchString(name[last:]) || nestedLiteral.MatchString(name[last:]))
 }
 
 // find returns the functions of a site, of all that have its name.
