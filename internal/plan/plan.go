@@ -103,8 +103,7 @@ func Make(b *process.Binary, probe probes.Probe) Plan { return All(b, []probes.P
 
 // All plans probes for a binary, in their order. It is quicker than one after the other.
 func All(b *process.Binary, list []probes.Probe) []Plan {
-	s := search{Binary: b}
-	s.search(list)
+	s := newSearch(b, list)
 	var plans []Plan
 	for _, probe := range list {
 		plans = append(plans, newPlan(s, probe))
@@ -112,7 +111,7 @@ func All(b *process.Binary, list []probes.Probe) []Plan {
 	return plans
 }
 
-// search is a binary with what was found in it of the functions that probes are about, by their names: each search walks all functions.
+// search is a binary with the functions that probes are about, and their copies, by their names. Both walk all of its functions.
 type search struct {
 	*process.Binary
 	functions map[string][]process.Function
@@ -169,8 +168,7 @@ func unused(b search, program probes.Program) bool {
 	return program.Every && program.Optional && !slices.ContainsFunc(program.Sites, has)
 }
 
-// search finds the functions of all sites, and copies of them.
-func (s *search) search(list []probes.Probe) {
+func newSearch(b *process.Binary, list []probes.Probe) search {
 	var names []string
 	for _, probe := range list {
 		names = append(names, probe.Needs)
@@ -183,7 +181,7 @@ func (s *search) search(list []probes.Probe) {
 			}
 		}
 	}
-	s.functions, s.inlined = s.Functions(names...), s.Inlined(names...)
+	return search{b, b.Functions(names...), b.Inlined(names...)}
 }
 
 // linked says whether the binary has any function that the probe cannot do without, be it only inlined. What optional programs
