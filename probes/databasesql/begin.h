@@ -32,6 +32,12 @@ static __always_inline void take_trace_state(struct sql_operation *c, struct any
 	c->event.text.used = n;
 }
 
+// is_copy says whether p is in a copy of the method.
+static __always_inline bool is_copy(const volatile struct point *p)
+{
+	return p->site >= SQL_METHODS; // *Stmt has no copies, and fewer
+}
+
 // settles says whether a call ends a transaction. It is given no context and no query.
 static __always_inline bool settles(__u8 call)
 {
@@ -40,26 +46,26 @@ static __always_inline bool settles(__u8 call)
 
 // receiver_of returns what a method was called of: the first argument. A copy of Commit or Rollback is known by its call of
 // tx.closemu.Lock.
-static __always_inline __u64 receiver_of(struct pt_regs *ctx, __u8 call, bool copied)
+static __always_inline __u64 receiver_of(struct pt_regs *ctx, const volatile struct point *p, __u8 call)
 {
-	return copied && settles(call) ? GO_ARG1(ctx) - tx_closemu : GO_ARG1(ctx);
+	return settles(call) && is_copy(p) ? GO_ARG1(ctx) - tx_closemu : GO_ARG1(ctx);
 }
 
 // context_of returns the context that a call was given. That of Commit and Rollback is the transaction's.
-static __always_inline struct go_iface context_of(struct pt_regs *ctx, __u8 call, bool copied)
+static __always_inline struct go_iface context_of(struct pt_regs *ctx, const volatile struct point *p, __u8 call)
 {
 	struct go_iface given = { .type = GO_ARG2(ctx), .data = GO_ARG3(ctx) };
 
 	if (settles(call))
-		return read_iface(receiver_of(ctx, call, copied) + tx_ctx);
+		return read_iface(receiver_of(ctx, p, call) + tx_ctx);
 	return given;
 }
 
-static __always_inline __u64 db_of(struct pt_regs *ctx, __u8 call, bool copied)
+static __always_inline __u64 db_of(struct pt_regs *ctx, const volatile struct point *p, __u8 call)
 {
-	__u64 receiver = receiver_of(ctx, call, copied);
+	__u64 receiver = receiver_of(ctx, p, call);
 
-	if (call <= DB_BEGIN || (copied && !settles(call))) // copies call methods of *DB
+	if (call <= DB_BEGIN || (!settles(call) && is_copy(p))) // copies call methods of *DB
 		return receiver;
 	if (call <= CONN_BEGIN)
 		return read_u64(receiver + conn_db);
@@ -127,7 +133,7 @@ static __always_inline void read_connector(struct sql_operation *c, __u64 db, __
 	}
 }
 
-static __always_inline void read_text(struct pt_regs *ctx, struct sql_operation *c, __u8 call, bool copied, __u64 bias)
+static __always_inline void read_text(struct pt_regs *ctx, const volatile struct point *p, struct sql_operation *c, __u8 call, __u64 bias)
 {
 	struct go_string query = { .ptr = GO_ARG4(ctx), .len = GO_ARG5(ctx) };
 
@@ -138,11 +144,11 @@ static __always_inline void read_text(struct pt_regs *ctx, struct sql_operation 
 		query = read_string_header(GO_ARG1(ctx) + stmt_query);
 		break;
 	case CONN_EXEC: case TX_EXEC:
-		if (copied)
+		if (is_copy(p))
 			query.ptr = GO_ARG6(ctx), query.len = GO_ARG7(ctx);
 		break;
 	case CONN_QUERY: case TX_QUERY: case CONN_PREPARE: case TX_PREPARE:
-		if (copied)
+		if (is_copy(p))
 			query.ptr = GO_ARG8(ctx), query.len = GO_ARG9(ctx);
 	}
 	read_query(c->slot.place, query.ptr, query.len, bias);
@@ -166,8 +172,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 {
 	struct span_key key = caller_key(ctx, ROLE_DATABASE);
 	__u64 bias = load_bias(ctx, p);
-	bool copied = first != STMT_QUERY && p->site >= SQL_METHODS;
-	__u8 call = first + (copied ? p->site % SQL_METHODS : p->site);
+	__u8 call = first + p->site % SQL_METHODS;
 	struct goroutine g;
 
 	if (!read_goroutine(ctx, &g)) {
@@ -175,7 +180,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 		return;
 	}
 	// A deferred Rollback after Commit does nothing.
-	if (call == TX_ROLLBACK && !copied && (__u32)read_u64(GO_ARG1(ctx) + tx_done))
+	if (call == TX_ROLLBACK && !is_copy(p) && (__u32)read_u64(GO_ARG1(ctx) + tx_done))
 		return;
 	struct sql_operation *c = find_call(&key);
 	// What is left of a call that panicked lies no less deep.
@@ -183,7 +188,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 		note_nested(c, call);
 		return;
 	}
-	struct any_operation *o = find_by_context(key.target, context_of(ctx, call, copied), bias, serving(ctx, key.target));
+	struct any_operation *o = find_by_context(key.target, context_of(ctx, p, call), bias, serving(ctx, key.target));
 	if (!o)
 		o = find_by_goroutine(ctx, &g);
 	c = begin(&key, c, &g);
@@ -202,6 +207,6 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	c->slot.state = OPERATION_SAMPLED;
 	if (o)
 		take_trace_state(c, o);
-	read_connector(c, db_of(ctx, call, copied), bias);
-	read_text(ctx, c, call, copied, bias);
+	read_connector(c, db_of(ctx, p, call), bias);
+	read_text(ctx, p, c, call, bias);
 }
