@@ -136,7 +136,12 @@ static __always_inline void read_connector(struct sql_operation *c, __u64 db, __
 static __always_inline void read_text(struct pt_regs *ctx, const volatile struct point *p, struct sql_operation *c, __u8 call, __u64 bias)
 {
 	struct go_string query = { .ptr = GO_ARG4(ctx), .len = GO_ARG5(ctx) };
+	struct go_string sixth = { .ptr = GO_ARG6(ctx), .len = GO_ARG7(ctx) }, eighth = { .ptr = GO_ARG8(ctx), .len = GO_ARG9(ctx) };
 
+	barrier_var(sixth.ptr); // or the compiler chooses among addresses in ctx, which the verifier forbids
+	barrier_var(sixth.len);
+	barrier_var(eighth.ptr);
+	barrier_var(eighth.len);
 	switch (call) {
 	case DB_PING: case DB_BEGIN: case CONN_PING: case CONN_BEGIN: case TX_COMMIT: case TX_ROLLBACK:
 		return;
@@ -145,11 +150,11 @@ static __always_inline void read_text(struct pt_regs *ctx, const volatile struct
 		break;
 	case CONN_EXEC: case TX_EXEC:
 		if (is_copy(p))
-			query.ptr = GO_ARG6(ctx), query.len = GO_ARG7(ctx);
+			query = sixth;
 		break;
 	case CONN_QUERY: case TX_QUERY: case CONN_PREPARE: case TX_PREPARE:
 		if (is_copy(p))
-			query.ptr = GO_ARG8(ctx), query.len = GO_ARG9(ctx);
+			query = eighth;
 	}
 	read_query(c->slot.place, query.ptr, query.len, bias);
 }
