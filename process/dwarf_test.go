@@ -12,6 +12,29 @@ type dwarfStructs map[string]*dwarf.StructType
 
 func readDWARF(t testing.TB, path string, names ...string) dwarfStructs {
 	t.Helper()
+	data := openDWARF(t, path)
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = true
+	}
+	structs := dwarfStructs{}
+	eachEntry(t, data, func(entry *dwarf.Entry) {
+		name, _ := entry.Val(dwarf.AttrName).(string)
+		if entry.Tag != dwarf.TagStructType || !wanted[name] {
+			return
+		}
+		typ, err := data.Type(entry.Offset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		structs[name] = typ.(*dwarf.StructType)
+	})
+	return structs
+}
+
+// openDWARF returns an executable's debug information.
+func openDWARF(t testing.TB, path string) *dwarf.Data {
+	t.Helper()
 	file, err := elf.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -21,28 +44,21 @@ func readDWARF(t testing.TB, path string, names ...string) dwarfStructs {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted := map[string]bool{}
-	for _, name := range names {
-		wanted[name] = true
-	}
-	structs := dwarfStructs{}
+	return data
+}
+
+// eachEntry calls do with every entry of debug information.
+func eachEntry(t testing.TB, data *dwarf.Data, do func(*dwarf.Entry)) {
+	t.Helper()
 	for reader := data.Reader(); ; {
 		entry, err := reader.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if entry == nil {
-			return structs
+			return
 		}
-		name, _ := entry.Val(dwarf.AttrName).(string)
-		if entry.Tag != dwarf.TagStructType || !wanted[name] {
-			continue
-		}
-		typ, err := data.Type(entry.Offset)
-		if err != nil {
-			t.Fatal(err)
-		}
-		structs[name] = typ.(*dwarf.StructType)
+		do(entry)
 	}
 }
 

@@ -2,7 +2,6 @@ package process
 
 import (
 	"debug/dwarf"
-	"debug/elf"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,23 +16,15 @@ type inlinedCode struct{ name, in string }
 // readInlined returns the code of all functions of a package that were inlined, as the executable's debug information has it.
 func readInlined(t *testing.T, path, pkg string) map[inlinedCode][]extent {
 	t.Helper()
-	file, err := elf.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	data, err := file.DWARF()
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := openDWARF(t, path)
 	names := map[dwarf.Offset]string{}
-	each(t, data, func(e *dwarf.Entry) {
+	eachEntry(t, data, func(e *dwarf.Entry) {
 		if name, ok := e.Val(dwarf.AttrName).(string); ok && e.Tag == dwarf.TagSubprogram {
 			names[e.Offset] = name
 		}
 	})
 	found, in := map[inlinedCode][]extent{}, ""
-	each(t, data, func(e *dwarf.Entry) {
+	eachEntry(t, data, func(e *dwarf.Entry) {
 		origin, _ := e.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)
 		if e.Tag == dwarf.TagSubprogram {
 			name, _ := e.Val(dwarf.AttrName).(string)
@@ -50,21 +41,6 @@ func readInlined(t *testing.T, path, pkg string) map[inlinedCode][]extent {
 		}
 	})
 	return found
-}
-
-// each calls do with every entry of debug information.
-func each(t *testing.T, data *dwarf.Data, do func(*dwarf.Entry)) {
-	t.Helper()
-	for reader := data.Reader(); ; {
-		e, err := reader.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e == nil {
-			return
-		}
-		do(e)
-	}
 }
 
 // TestInlined compares with debug information, in every version: what is inlined where, and each instruction of it.
