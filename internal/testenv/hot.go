@@ -15,10 +15,10 @@ func HotServer(minor int) string {
 	return hot
 }
 
-// HotGRPCClient are those of a client of gRPC: its streams end.
+// HotGRPCClient are those of a client of gRPC: its streams begin and end.
 func HotGRPCClient() string {
 	const stream = "google.golang.org/grpc.(*clientStream)."
-	hot := ""
+	hot := "google.golang.org/grpc.newClientStreamWithParams " + stream + "withRetry\n"
 	for _, caller := range []string{"RecvMsg", "Header", "withRetry"} {
 		hot += stream + caller + " " + stream + "finish\n"
 	}
