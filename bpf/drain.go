@@ -39,6 +39,9 @@ func (r *Runtime) Drain(targets ...uint32) (stalled int, err error) {
 	}
 }
 
+// Resume has headers steered again into requests of a target for which Drain has ended that.
+func (r *Runtime) Resume(target uint32) error { return remove(r.shared.Draining, []uint32{target}) }
+
 // headersBegun counts the headers that are being written, apart from those that nobody goes on with.
 func (r *Runtime) headersBegun(targets []uint32) (begun, stalled int, err error) {
 	var key SpanKey
@@ -89,5 +92,5 @@ func (r *Runtime) forgetSteering(target uint32) error {
 	if err := entries.Err(); err != nil {
 		return fmt.Errorf("cannot list headers that are being written: %w", err)
 	}
-	return errors.Join(remove(r.shared.Steerings, gone), remove(r.shared.Draining, []uint32{target}))
+	return errors.Join(remove(r.shared.Steerings, gone), r.Resume(target))
 }

@@ -49,3 +49,9 @@ func (r *Runtime) TakeFreePlaces() int {
 	}
 	return len(taken)
 }
+
+// IsDraining says whether no header is begun in a target.
+func (r *Runtime) IsDraining(target uint32) bool {
+	var value uint32
+	return r.shared.Draining.Lookup(target, &value) == nil
+}

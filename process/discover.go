@@ -2,6 +2,8 @@
 package process
 
 import (
+	"errors"
+	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -86,7 +88,7 @@ func (s *Scanner) Scan() (appeared, gone []Process, err error) {
 func (s *Scanner) look(pid int, before known, seen bool) (known, bool) {
 	link, err := s.fs.exeLink(pid)
 	if err != nil {
-		return known{}, false
+		return before.unseen(err)
 	}
 	if seen && !before.target && !before.pending && before.exeLink == link {
 		// A PID that changed hands within one interval and shows the same program both
@@ -95,7 +97,7 @@ func (s *Scanner) look(pid int, before known, seen bool) (known, bool) {
 	}
 	p, err := s.fs.identify(pid, link)
 	if err != nil {
-		return known{}, false
+		return before.unseen(err)
 	}
 	if before.target && before.process.StartTime != p.StartTime {
 		s.release(pid)
@@ -128,12 +130,22 @@ func (s *Scanner) release(pid int) {
 	s.sel.PIDs = slices.DeleteFunc(s.sel.PIDs, func(p int) bool { return p == pid })
 }
 
-// same reports whether both are the same process running the same program.
+// unseen is what is known of a process that could not be looked at. If the reason is no word of the process, but that the reader has no
+// more files or memory, a target goes on to be one.
+func (k known) unseen(err error) (known, bool) {
+	if k.target && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
+		return k, true
+	}
+	return known{}, false
+}
+
+// same reports whether both are the same process running the same program. Its file may get another name meanwhile.
 func (k known) same(other known) bool {
-	return k.process.PID == other.process.PID &&
-		k.process.StartTime == other.process.StartTime &&
-		k.process.Exe == other.process.Exe &&
-		k.file == other.file
+	program := k.file == other.file
+	if k.file == (fileID{}) || other.file == (fileID{}) {
+		program = k.process.Exe == other.process.Exe
+	}
+	return program && k.process.PID == other.process.PID && k.process.StartTime == other.process.StartTime
 }
 
 // file identifies the program of pid; it is zero if that cannot be done.

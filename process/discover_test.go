@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // seen is a Process as the scan tests compare it.
@@ -120,6 +121,19 @@ func TestScanUnreadable(t *testing.T) {
 	}
 }
 
+// TestUnseen: a target that the reader had no file left to look at is none that is gone.
+func TestUnseen(t *testing.T) {
+	target := known{target: true, process: Process{PID: 1}}
+	for err, want := range map[error]bool{unix.EMFILE: true, unix.ENOMEM: true, os.ErrNotExist: false, os.ErrPermission: false, absent(unix.ESRCH): false} {
+		if k, ok := target.unseen(err); ok != want || k.same(target) != want {
+			t.Errorf("%v: %v, want %v", err, ok, want)
+		}
+		if _, ok := (known{}).unseen(err); ok {
+			t.Errorf("%v: no target became one", err)
+		}
+	}
+}
+
 // copyOfSleep is a program of the test's own, so that no other process runs it.
 func copyOfSleep(t *testing.T) string {
 	t.Helper()
@@ -177,7 +191,14 @@ func TestScanReal(t *testing.T) {
 		t.Errorf("appeared %v, want PID %d, %s", appeared, cmd.Process.Pid, sleepy)
 	}
 
-	if err := os.Remove(sleepy); err != nil {
+	moved := sleepy + ".old"
+	if err := os.Rename(sleepy, moved); err != nil {
+		t.Fatal(err)
+	}
+	if a, g := scan(t, s); a != nil || g != nil {
+		t.Errorf("moving the program: appeared %v, gone %v", a, g)
+	}
+	if err := os.Remove(moved); err != nil {
 		t.Fatal(err)
 	}
 	if a, g := scan(t, s); a != nil || g != nil {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "event.h"
+#include "go.h"
 
 enum branch { BRANCH_ANY, BRANCH_TAKEN, BRANCH_NOT_TAKEN };
 enum place { PLACE_UNKNOWN, PLACE_REGISTER, PLACE_STACK };
@@ -82,9 +83,9 @@ static __always_inline __u64 result_word(struct pt_regs *ctx, const volatile str
 volatile const __u8 may_write_registers; // the kernel lets programs do so
 
 // carry_out does the RET that the program has stopped at, if it is one: the kernel skips it then. Last in a program; p is NULL if the
-// stop does not count. Another agent's program may have done it a moment ago.
+// stop does not count. Another agent's program may have done it a moment ago: then the word below the stack pointer is where it has led to.
 static __always_inline void carry_out(struct pt_regs *ctx, const volatile struct point *p)
 {
-	if (may_write_registers && p && p->ret && !((REG_IP(ctx) ^ p->addr) & 0xfff))
+	if (may_write_registers && p && p->ret && !((REG_IP(ctx) ^ p->addr) & 0xfff) && read_u64(REG_SP(ctx) - sizeof(__u64)) != REG_IP(ctx))
 		return_from(ctx);
 }

@@ -126,26 +126,41 @@ static __always_inline void stop_steering(struct span_key *key)
 	bpf_map_delete_elem(&steerings, key);
 }
 
-// new_steering returns a cleared entry for the header that a note is of, NULL if there are too many, which is counted.
-static __always_inline struct steering *new_steering(struct pt_regs *ctx, struct span_key *key, struct steer_note *note)
+// cleared_steering returns an entry for a new header, NULL if there are too many, or if the goroutine is within another header: what that is written to
+// may make requests itself. Both are counted.
+static __always_inline struct steering *cleared_steering(struct span_key *key, struct goroutine *g)
 {
 	__u32 zero = 0;
-	struct steering *s = bpf_map_lookup_elem(&steering_zero, &zero);
+	struct steering *cleared = bpf_map_lookup_elem(&steering_zero, &zero), *s = find_steering(key);
 
-	if (note->number != goroutine_id(ctx)) {
-		bpf_map_delete_elem(&steer_notes, key);
+	if (s && s->state == STEER_GOING && s->note.number == g->number && s->note.depth < g->depth) {
+		count_loss(LOSS_INJECT_WRITER);
 		return NULL;
 	}
-	if (!s || bpf_map_update_elem(&steerings, key, s, BPF_ANY)) {
+	if (!cleared || bpf_map_update_elem(&steerings, key, cleared, BPF_ANY)) {
 		count_loss(LOSS_INJECT_NO_ROOM);
 		return NULL;
 	}
-	s = find_steering(key);
-	if (!s)
-		return NULL;
-	s->note = *note;
-	s->sp = REG_SP(ctx);
-	s->state_at = STEER_NOWHERE;
+	return find_steering(key);
+}
+
+// new_steering returns an entry for the header that a note is of, which is then no more. NULL if it is another goroutine's, or there can be none.
+static __always_inline struct steering *new_steering(struct pt_regs *ctx, struct span_key *key, struct steer_note *note)
+{
+	struct steering *s = NULL;
+	struct goroutine g;
+
+	if (!read_goroutine(ctx, &g))
+		count_loss(LOSS_INJECT_FAULT);
+	else if (note->number == g.number)
+		s = cleared_steering(key, &g);
+	if (s) {
+		s->note = *note;
+		s->note.depth = g.depth;
+		s->sp = REG_SP(ctx);
+		s->since = bpf_ktime_get_boot_ns();
+		s->state_at = STEER_NOWHERE;
+	}
 	bpf_map_delete_elem(&steer_notes, key);
 	return s;
 }

@@ -230,6 +230,7 @@ func (a *Agent) attachProbe(t *target, l *loaded, log *zap.Logger) {
 			for _, trial := range l.trials {
 				err = errors.Join(err, trial.leave(t.id))
 			}
+			err = errors.Join(err, a.runtime.Resume(t.id)) // for the other probes
 			t.attachments = t.attachments[:first]
 			t.missing++
 			if !errors.Is(err, os.ErrProcessDone) && a.fs.Same(t.process) {

@@ -5,6 +5,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -390,8 +391,13 @@ func afterCalls(code process.Code, site probes.Site) ([]process.Point, error) {
 	return points, nil
 }
 
-// checkPoints refuses more than the BPF side has room for.
+// checkPoints refuses what the BPF side has no room for.
 func checkPoints(points []Point) error {
+	for _, p := range points {
+		if p.Return != 0 && p.Addr-p.Return > math.MaxUint8 {
+			return fmt.Errorf("%s at %#x is too far from where the call comes back to (%#x)", p.Func.Name, p.Addr, p.Return)
+		}
+	}
 	if most := len(bpf.Points{}.At); len(points) > most {
 		return fmt.Errorf("%s needs %d probes, more than %d", points[0].Func.Name, len(points), most)
 	}
@@ -413,7 +419,7 @@ func constantOf(points []Point, pie bool) bpf.Points {
 			at.Ret = 1
 		}
 		if p.Return != 0 {
-			at.Behind = uint8(p.Addr - p.Return) // a few instructions
+			at.Behind = uint8(p.Addr - p.Return) // see checkPoints
 		}
 		switch p.When {
 		case process.Always:

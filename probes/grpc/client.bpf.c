@@ -23,7 +23,7 @@ int client_stream(struct pt_regs *ctx)
 	return 0;
 }
 
-// Where newClientStreamWithParams goes on when withRetry has returned an error. Results: 0–1: err
+// Where newClientStreamWithParams goes on when withRetry, or in a copy of it retryLocked, has returned an error. Results: 0–1: err
 SEC("uprobe/stream_failed")
 int stream_failed(struct pt_regs *ctx)
 {

@@ -34,6 +34,7 @@ func Client() probes.Probe {
 			{Name: clientProgStreamFailed, Optional: true, Sites: []probes.Site{
 				{Func: create, Failed: stream("withRetry"), Results: 2},
 				{Func: old, Failed: stream("withRetry"), Results: 2},
+				{Func: create, Failed: stream("retryLocked"), Results: 2}, // if withRetry is inlined there
 			}},
 			{Name: clientProgWriteHeaders, Injects: true, Optional: true, Sites: []probes.Site{
 				{Func: writer("clientHeaderHandler"), After: []string{writer("writeHeader")}}, // from 1.85

@@ -157,7 +157,7 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 	struct span_key key = caller_key(ctx, ROLE_CLIENT);
 	struct steering *s = find_steering(&key);
 	const volatile struct point *failed = &steer_request_failed_points.at[0];
-	__u64 bias = load_bias(ctx, p), depth = depth_of(ctx);
+	__u64 bias = load_bias(ctx, p);
 
 	if ((REG_IP(ctx) ^ p->addr) & 0xfff) // another agent's program came first
 		return;
@@ -177,7 +177,6 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 	s = note ? new_steering(ctx, &key, note) : NULL;
 	if (!s)
 		return;
-	s->note.depth = depth;
 	s->call = REG_IP(ctx);
 	s->back = bias + failed->addr;
 	s->ret = s->back - failed->behind;

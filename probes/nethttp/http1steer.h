@@ -91,10 +91,14 @@ static __always_inline void begin_lines(struct pt_regs *ctx, const volatile stru
 			stop_steering(&key);
 		return;
 	}
+	__u64 depth = depth_of(ctx);
+	// This very call is to come, and is none of ours: the header that was begun is no more. Its goroutine has ended in the middle, and another one has its g.
+	if (s && s->state == STEER_GOING && REG_IP(ctx) == s->call && depth == s->note.depth)
+		stop_steering(&key);
 	struct steer_note *note = bpf_map_lookup_elem(&steer_notes, &key);
 	if (!note)
 		return;
-	if (depth_of(ctx) != note->depth || GO_ARG1(ctx) != note->writer[0] || GO_ARG2(ctx) != note->writer[1] ||
+	if (depth != note->depth || GO_ARG1(ctx) != note->writer[0] || GO_ARG2(ctx) != note->writer[1] ||
 	    !ends_header(GO_ARG3(ctx), GO_ARG4(ctx)) || steer_end_return_points.n != 1) {
 		bpf_map_delete_elem(&steer_notes, &key);
 		count_loss(LOSS_INJECT_WRITER);

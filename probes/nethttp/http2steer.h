@@ -98,7 +98,6 @@ static __always_inline void continue_fields(struct pt_regs *ctx, const volatile 
 			return;
 		s->back = REG_IP(ctx);
 		s->ret = s->back - p->behind;
-		s->note.depth = depth_of(ctx);
 		if (has_parent(unread(s->note.writer[0]))) {
 			count_loss(LOSS_INJECT_WRITER);
 			stop_steering(&key);

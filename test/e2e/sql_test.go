@@ -117,16 +117,17 @@ func (c *sqlCalls) call(t *testing.T, d sqlTarget, how string) string {
 }
 
 // check compares the spans of a way with those that it is to make.
-func (c *sqlCalls) check(t *testing.T, d sqlTarget, way sqlWay) {
+func (c *sqlCalls) check(t *testing.T, d sqlTarget, way sqlWay) []testenv.Span {
 	t.Helper()
 	want := ""
 	for i, s := range way.spans {
 		want += d.want(s, i+1)
 	}
-	_, got := c.spans(t, d, way.how, len(way.spans))
+	spans, got := c.spans(t, d, way.how, len(way.spans))
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", way.how, diff)
 	}
+	return spans
 }
 
 // spans has the fixture use a database, and returns the CLIENT spans, also as text. It expects n of them, and one of the request.
@@ -195,7 +196,10 @@ func (c *sqlCalls) checkRefused(t *testing.T, d sqlTarget) {
 func (c *sqlCalls) checkFake(t *testing.T) {
 	query := func(err *sqlError) sqlWay { return sqlWay{"db.QueryContext", []sqlSpan{songQuery.fails(err)}} }
 	c.check(t, fake("a source"), query(nil))
-	c.check(t, fake("flaky"), query(nil)) // two attempts that the third one makes good
+	const attempts = 2 * 20 * time.Millisecond // which the third one makes good
+	if s := c.check(t, fake("flaky"), query(nil))[0]; s.EndTimeUnixNano-s.StartTimeUnixNano < uint64(attempts) {
+		t.Errorf("the span has not all of the attempts: %v", s)
+	}
 	c.check(t, fake("bad"), query(&sqlError{kind: "driver.ErrBadConn", message: "driver: bad connection"}))
 	c.check(t, fake("nowhere"), query(&sqlError{kind: "*errors.errorString", message: "no such fake"}))
 	c.check(t, fake("nested"), query(nil))                                                                     // what the driver does is a part of it

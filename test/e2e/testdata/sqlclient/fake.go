@@ -8,12 +8,13 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"time"
 )
 
 func init() { sql.Register("fake", fakeDriver{}) }
 
 // fakeDriver is a database without a server. Its data source says what goes wrong: "flaky" has the first two uses of connections
-// fail with driver.ErrBadConn, "bad" all of them, "nowhere" has no connections, "nested" asks another database, "panics" panics,
+// fail with driver.ErrBadConn after 20 ms, "bad" all of them, "nowhere" has no connections, "nested" asks another database, "panics" panics,
 // "exits" ends the goroutine that makes a query; anything else works.
 type fakeDriver struct{}
 
@@ -42,6 +43,7 @@ func (c *fakeConn) use() error {
 		failures.Lock()
 		defer failures.Unlock()
 		if failures.n++; failures.n%3 != 0 {
+			time.Sleep(20 * time.Millisecond)
 			return driver.ErrBadConn
 		}
 	}
