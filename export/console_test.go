@@ -231,6 +231,11 @@ func TestConsoleWriteFailureIsCounted(t *testing.T) {
 		t.Errorf("Shutdown: %v", err)
 	}
 	checkStats(t, p, 3, 0)
+	// One call: while the spans were only buffered, nothing had gone well.
+	told := []exportCall{{Exporter: "console", Lost: 3, Err: "cannot send traces to the console: disk is full"}}
+	if diff := cmp.Diff(told, p.seen()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
 }
 
 // stuckWriter is a terminal that nobody reads.

@@ -33,14 +33,14 @@ type Stats struct {
 type Option func(*options)
 
 type options struct {
-	onExport func(exporter string, spans int, d time.Duration, err error)
+	onExport func(exporter string, lost int, d time.Duration, err error)
 	console  consoleOptions
 }
 
-// OnExport has f called after each batch, with the exporter's name, the spans in the batch, how long it took, and what went
-// wrong. The error is nil or a *[Failure]; a batch that the receiver took in part has one too. f is called by one
+// OnExport has f called after each batch, with the exporter's name, the spans of it that were lost, how long it took, and what
+// went wrong. The error is nil or a *[Failure]; a batch that the receiver took in part has one too. f is called by one
 // goroutine per exporter and delays that exporter only.
-func OnExport(f func(exporter string, spans int, d time.Duration, err error)) Option {
+func OnExport(f func(exporter string, lost int, d time.Duration, err error)) Option {
 	return func(o *options) { o.onExport = f }
 }
 

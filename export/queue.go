@@ -33,7 +33,7 @@ type queue struct {
 	capacity  int // spans in waiting
 	batchSize int
 	delay     time.Duration // between two looks at the queue
-	onExport  func(exporter string, spans int, d time.Duration, err error)
+	onExport  func(exporter string, lost int, d time.Duration, err error)
 
 	full    chan struct{} // a batch is full; holds one
 	closing chan struct{} // Shutdown was called
@@ -109,7 +109,7 @@ func (q *queue) run(ctx context.Context) {
 			}
 		case <-q.closing:
 			q.drain(ctx, batch)
-			q.observe(0, func() outcome { return q.dest.finish(q.deadline) })
+			q.observe(func() outcome { return q.dest.finish(q.deadline) })
 			return
 		}
 	}
@@ -137,18 +137,18 @@ func (q *queue) sendBatch(ctx context.Context, batch []item) []item {
 	q.mu.Lock()
 	batch = q.waiting.pop(batch[:0], q.batchSize)
 	q.mu.Unlock()
-	q.observe(len(batch), func() outcome { return q.dest.send(ctx, batch) })
+	q.observe(func() outcome { return q.dest.send(ctx, batch) })
 	clear(batch)
 	return batch
 }
 
-// observe counts what became of a batch and tells the agent.
-func (q *queue) observe(spans int, send func() outcome) {
+// observe counts what became of spans and tells the agent; nothing has become yet of those that the destination only buffers.
+func (q *queue) observe(send func() outcome) {
 	begin := time.Now()
 	out := send()
 	q.count(out)
-	if spans > 0 || out.err != nil {
-		q.onExport(q.name, spans, time.Since(begin), out.err)
+	if out.exported > 0 || out.err != nil {
+		q.onExport(q.name, out.failed, time.Since(begin), out.err)
 	}
 }
 

@@ -89,7 +89,7 @@ func cleanEnv(t *testing.T, env map[string]string) {
 // exportCall is one call of the OnExport callback.
 type exportCall struct {
 	Exporter string
-	Spans    int
+	Lost     int
 	Err      string
 }
 
@@ -115,10 +115,10 @@ func newObserved(t *testing.T, env map[string]string, opts ...Option) *observed 
 		t.Fatal(err)
 	}
 	o := &observed{}
-	opts = append(opts, OnExport(func(exporter string, spans int, _ time.Duration, err error) {
+	opts = append(opts, OnExport(func(exporter string, lost int, _ time.Duration, err error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		call := exportCall{Exporter: exporter, Spans: spans}
+		call := exportCall{Exporter: exporter, Lost: lost}
 		if err != nil {
 			call.Err = err.Error()
 		}

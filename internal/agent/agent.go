@@ -237,11 +237,11 @@ func (a *Agent) Close() error {
 }
 
 // onExport logs a failing exporter once per cause, and that it works again.
-func (a *Agent) onExport(exporter string, spans int, d time.Duration, err error) {
+func (a *Agent) onExport(exporter string, lost int, d time.Duration, err error) {
 	a.metrics.exported(exporter, d)
 	if a.counters.newCause(exporter, err) {
 		if err != nil {
-			a.cfg.Log.Error(err.Error(), zap.String("exporter", exporter), zap.Int("spans_lost", spans))
+			a.cfg.Log.Error(err.Error(), zap.String("exporter", exporter), zap.Int("spans_lost", lost))
 		} else {
 			a.cfg.Log.Info("spans are exported again", zap.String("exporter", exporter))
 		}
