@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 	"syscall"
@@ -47,11 +48,15 @@ func uploadError(endpoint string, code int, timeout time.Duration, err error) er
 		dns         *net.DNSError
 		certificate *tls.CertificateVerificationError
 		timedOut    net.Error
+		request     *url.Error
 		rpc         = grpcStatus(err)
 	)
 	switch {
 	case code/100 == 2:
-		f.Cause, f.Remedy = "the answer is no OTLP", "check the address in OTEL_EXPORTER_OTLP_ENDPOINT"
+		f.Cause, f.Remedy = "the answer is no OTLP", "is OTEL_EXPORTER_OTLP_ENDPOINT the URL of an OTLP receiver?"
+		if errors.As(err, &request) {
+			f.Detail = clean(request.Err.Error())
+		}
 	case code != 0:
 		f.Cause = fmt.Sprintf("%d %s", code, http.StatusText(code))
 		f.Remedy, f.Detail = statusRemedy(code), responseBody(err)

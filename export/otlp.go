@@ -1,9 +1,13 @@
 package export
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
+	"mime"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -101,8 +105,8 @@ func (o *otlp) finish(ctx context.Context) outcome {
 	return outcome{}
 }
 
-// lastStatus is an HTTP transport that remembers the status code of the last answer; the client's errors leave it out when
-// the answer asks for a retry.
+// lastStatus is an HTTP transport that remembers the status code of the last answer, because the client's errors leave it out
+// when the answer asks for a retry; and that refuses a success in another format than OTLP's, because the client takes it for one.
 type lastStatus struct {
 	*http.Transport
 	code atomic.Int32
@@ -123,8 +127,36 @@ func newLastStatus(tlsConfig *tls.Config) *lastStatus {
 func (l *lastStatus) RoundTrip(r *http.Request) (*http.Response, error) {
 	l.code.Store(0)
 	response, err := l.Transport.RoundTrip(r)
-	if err == nil {
-		l.code.Store(int32(response.StatusCode))
+	if err != nil {
+		return nil, err
 	}
-	return response, err
+	l.code.Store(int32(response.StatusCode))
+	if response.StatusCode/100 == 2 {
+		if err := checkAnswer(response); err != nil {
+			return nil, errors.Join(err, response.Body.Close())
+		}
+	}
+	return response, nil
+}
+
+// checkAnswer refuses content that is not OTLP's, such as a web page. An empty answer may be of any type: many receivers send
+// no ExportTraceServiceResponse.
+//
+// Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
+func checkAnswer(response *http.Response) error {
+	sent := response.Header.Get("Content-Type")
+	mediaType, _, _ := mime.ParseMediaType(sent) // what is malformed is not OTLP's
+	if mediaType == "application/x-protobuf" || mediaType == "application/json" {
+		response.Header.Set("Content-Type", mediaType) // the client knows it without parameters only
+		return nil
+	}
+	content := bufio.NewReader(response.Body)
+	if _, err := content.Peek(1); err == nil {
+		return fmt.Errorf("%s with content of type %q", response.Status, sent)
+	}
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{content, response.Body} // an error is the client's to find
+	return nil
 }

@@ -121,6 +121,17 @@ func TestOTLPHTTPFailures(t *testing.T) {
 			"cannot send traces to URL: 429 Too Many Requests (retried until OTEL_BSP_EXPORT_TIMEOUT)"},
 		{"some rejected", []func(http.ResponseWriter){respond(200, http.Header{"Content-Type": {"application/x-protobuf"}}, string(partial))}, 3, 1,
 			"cannot send traces to URL: the receiver rejected spans: too �[31mold"},
+		{"some rejected, JSON", []func(http.ResponseWriter){respond(200, http.Header{"Content-Type": {"application/json; charset=utf-8"}},
+			`{"partialSuccess": {"rejectedSpans": "1", "errorMessage": "too old"}}`)}, 4, 1,
+			"cannot send traces to URL: the receiver rejected spans: too old"},
+		{"web page", []func(http.ResponseWriter){respond(200, http.Header{"Content-Type": {"text/html"}}, "<html>")}, 0, 1,
+			`cannot send traces to URL: the answer is no OTLP: 200 OK with content of type "text/html" ` +
+				"(is OTEL_EXPORTER_OTLP_ENDPOINT the URL of an OTLP receiver?)"},
+		{"content without a type", []func(http.ResponseWriter){respond(202, http.Header{"Content-Type": {""}}, "thanks")}, 0, 1,
+			`cannot send traces to URL: the answer is no OTLP: 202 Accepted with content of type ""`},
+		{"nothing of any type", []func(http.ResponseWriter){respond(200, http.Header{"Content-Type": {"text/html"}}, "")}, 5, 1, ""},
+		{"nothing", []func(http.ResponseWriter){respond(204, nil, "")}, 5, 1, ""},
+		{"nothing, in chunks", []func(http.ResponseWriter){func(w http.ResponseWriter) { w.(http.Flusher).Flush() }}, 5, 1, ""},
 		{"no OTLP", []func(http.ResponseWriter){respond(200, http.Header{"Content-Type": {"application/x-protobuf"}}, "hello")}, 0, 1, "cannot send traces to URL: the answer is no OTLP: "},
 	}
 	for _, tt := range tests {

@@ -25,6 +25,7 @@ const (
 	Refuse                      // 400: the sender must not try again
 	TooManyRequests             // 429 with Retry-After: 1
 	Unavailable                 // 503
+	WebPage                     // 200, but it is no OTLP receiver
 	Hang                        // no answer until the mode changes or the sink is closed
 )
 
@@ -136,6 +137,8 @@ func (s *Sink) receive(w http.ResponseWriter, r *http.Request) {
 	case TooManyRequests:
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "slow down", http.StatusTooManyRequests)
+	case WebPage:
+		fmt.Fprint(w, "<html>welcome</html>")
 	case Unavailable:
 		http.Error(w, "not now", http.StatusServiceUnavailable)
 	}

@@ -114,6 +114,7 @@ func TestEndpointFails(t *testing.T) {
 	}{
 		{name: "dead", noSink: true, says: "refused"},
 		{name: "400", mode: testenv.Refuse, says: "400 Bad Request"},
+		{name: "web page", mode: testenv.WebPage, says: "is OTEL_EXPORTER_OTLP_ENDPOINT the URL of an OTLP receiver?"},
 		{name: "429", mode: testenv.TooManyRequests, says: "429 Too Many Requests", retry: true},
 		{name: "503", mode: testenv.Unavailable, says: "503 Service Unavailable", retry: true},
 		{name: "hang", mode: testenv.Hang, says: "no answer"},
