@@ -56,7 +56,11 @@ func TestConfigFromEnv(t *testing.T) {
 			standard(func(c *Config) { c.otlp.protocol, c.otlp.endpoint = "grpc", "http://localhost:4317" })},
 		{"grpc by host and port", map[string]string{
 			"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_INSECURE": "True",
-		}, standard(func(c *Config) { c.otlp.protocol, c.otlp.endpoint = "grpc", "collector:4317" })},
+		}, standard(func(c *Config) { c.otlp.protocol, c.otlp.endpoint, c.otlp.insecure = "grpc", "collector:4317", true })},
+		{"grpc by a base URL that another protocol uses", map[string]string{
+			"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/base",
+			"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "HTTPS://collector:4317/",
+		}, standard(func(c *Config) { c.otlp.protocol, c.otlp.endpoint = "grpc", "https://collector:4317/" })},
 	}
 	for _, tt := range tests {
 		t.Run(tt.about, func(t *testing.T) {
@@ -68,6 +72,33 @@ func TestConfigFromEnv(t *testing.T) {
 				t.Errorf("config (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestGRPCEndpoints: what gRPC can resolve is handed to it.
+func TestGRPCEndpoints(t *testing.T) {
+	for _, tt := range []struct {
+		endpoint, want string
+		insecure       bool
+	}{
+		{"localhost:4317", "localhost:4317", false},
+		{"127.0.0.1:4317", "127.0.0.1:4317", false},
+		{"[::1]:4317", "[::1]:4317", false},
+		{"my_collector:4317", "my_collector:4317", false},
+		{"collector.example:4317/", "collector.example:4317", false},
+		{"dns:///collector:4317", "dns:///collector:4317", false},
+		{"dns:collector:4317", "dns:collector:4317", false},
+		{"passthrough:///10.0.0.5:4317", "passthrough:///10.0.0.5:4317", false},
+		{"unix:/run/collector.sock", "unix:/run/collector.sock", true},
+		{"unix:///run/collector.sock", "unix:///run/collector.sock", true},
+		{"HTTP://10.0.0.5:4317", "http://10.0.0.5:4317", false},
+	} {
+		cfg, err := ConfigFromEnv(envOf(map[string]string{
+			"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": tt.endpoint,
+		}), "otlp")
+		if err != nil || cfg.otlp.endpoint != tt.want || cfg.otlp.insecure != tt.insecure {
+			t.Errorf("%s: %+v, %v, want %+v", tt.endpoint, cfg.otlp, err, tt)
+		}
 	}
 }
 
@@ -95,6 +126,13 @@ func TestConfigFromEnvErrors(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://h/?key=1", `a query in the URL is not sent`},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://u:secret@h", `a user name in the URL is not sent (use OTEL_EXPORTER_OTLP_HEADERS`},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://u:secret@h:x", `cannot use OTEL_EXPORTER_OTLP_ENDPOINT: `},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:99999", `cannot use OTEL_EXPORTER_OTLP_ENDPOINT: there is no port 99999 (use one from 1 to 65535)`},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_ENDPOINT=ftp://x", `cannot use OTEL_EXPORTER_OTLP_ENDPOINT: "ftp://x" is no http or https URL (use a URL like http://localhost:4317, or host:port)`},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://h:4317/path", `cannot use OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: a path in the URL is not sent with grpc (leave it out)`},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_ENDPOINT=h:4317/path", `a path in the URL is not sent with grpc`},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_ENDPOINT=127.0.0.1:70000", `there is no port 70000`},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_ENDPOINT=:4317", `no host in ":4317"`},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_ENDPOINT=u:secret@h:4317", `a user name in the URL is not sent`},
 		{"OTEL_EXPORTER_OTLP_TIMEOUT=10s", `cannot use OTEL_EXPORTER_OTLP_TIMEOUT="10s"`},
 		{"OTEL_EXPORTER_OTLP_COMPRESSION=zstd", `cannot use OTEL_EXPORTER_OTLP_COMPRESSION="zstd" (use gzip or none)`},
 		{"OTEL_EXPORTER_OTLP_INSECURE=1", `cannot use OTEL_EXPORTER_OTLP_INSECURE="1" (use true or false)`},

@@ -49,7 +49,9 @@ func TestOTLPOverGRPC(t *testing.T) {
 		{"accepted", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://HOST"}, &coltracepb.ExportTraceServiceResponse{}, nil, 5, ""},
 		{"no scheme", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "dns:///HOST", "OTEL_EXPORTER_OTLP_INSECURE": "true"},
 			&coltracepb.ExportTraceServiceResponse{}, nil, 5, ""},
-		{"some rejected", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://HOST/ignored"}, &coltracepb.ExportTraceServiceResponse{PartialSuccess: &coltracepb.ExportTracePartialSuccess{
+		{"address", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "HOST", "OTEL_EXPORTER_OTLP_INSECURE": "true"},
+			&coltracepb.ExportTraceServiceResponse{}, nil, 5, ""},
+		{"some rejected", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://HOST/"}, &coltracepb.ExportTraceServiceResponse{PartialSuccess: &coltracepb.ExportTracePartialSuccess{
 			RejectedSpans: 2, ErrorMessage: "too old",
 		}}, nil, 3, "the receiver rejected spans: too old"},
 		{"refused", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://HOST"}, nil, status.Error(codes.PermissionDenied, "who are you?"), 0, "gRPC PermissionDenied: who are you? (set the credentials in OTEL_EXPORTER_OTLP_HEADERS)"},

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"google.golang.org/grpc/credentials"
 )
 
 // Delays between the attempts of one upload. The client's own first delay, 5 s, is long for a receiver that restarts.
@@ -61,9 +62,13 @@ func grpcOptions(cfg Config) []otlptracegrpc.Option {
 		Enabled: true, InitialInterval: retryInitial, MaxInterval: retryMax, MaxElapsedTime: cfg.ExportTimeout,
 	})}
 	if strings.HasPrefix(cfg.otlp.endpoint, "http:") || strings.HasPrefix(cfg.otlp.endpoint, "https:") {
-		options = append(options, otlptracegrpc.WithEndpointURL(cfg.otlp.endpoint))
+		return append(options, otlptracegrpc.WithEndpointURL(cfg.otlp.endpoint))
 	}
-	return options
+	options = append(options, otlptracegrpc.WithEndpoint(cfg.otlp.endpoint))
+	if cfg.otlp.insecure {
+		return append(options, otlptracegrpc.WithInsecure())
+	}
+	return append(options, otlptracegrpc.WithTLSCredentials(credentials.NewTLS(cfg.otlp.tls)))
 }
 
 // send uploads one batch. It returns when the receiver has answered, or the batch's time is up, or ctx is done.

@@ -9,8 +9,11 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"google.golang.org/grpc/resolver"
 )
 
 // Values of OTEL_EXPORTER_OTLP_PROTOCOL.
@@ -29,6 +32,7 @@ const (
 type otlpConfig struct {
 	protocol string
 	endpoint string        // a URL; with gRPC it may be a name that gRPC resolves
+	insecure bool          // without TLS, where the endpoint has no scheme that says so
 	timeout  time.Duration // of one HTTP request
 	tls      *tls.Config   // nil: the system's certificate authorities, no client certificate
 }
@@ -55,9 +59,14 @@ func otlpConfigFromEnv(getenv func(string) string) (otlpConfig, error) {
 		return otlpConfig{}, err
 	}
 	anyCase := otlpEnv(func(name string) string { return strings.ToLower(getenv(name)) })
-	if _, err = anyCase.oneOf("INSECURE", "false", "true", "false"); err != nil {
+	insecure := "false"
+	if strings.HasPrefix(c.endpoint, "unix:") {
+		insecure = "true" // a socket file has no certificate
+	}
+	if insecure, err = anyCase.oneOf("INSECURE", insecure, "true", "false"); err != nil {
 		return otlpConfig{}, err
 	}
+	c.insecure = insecure == "true"
 	if err = env.checkHeaders(); err != nil {
 		return otlpConfig{}, err
 	}
@@ -141,63 +150,76 @@ func isHeaderName(s string) bool {
 
 // endpoint returns the address that the client will use.
 func (e otlpEnv) endpoint(protocol string) (string, error) {
-	for _, name := range e.names("ENDPOINT") {
-		if err := checkEndpoint(name, strings.TrimSpace(e(name)), protocol); err != nil {
-			return "", err
-		}
-	}
 	name, value := e.value("ENDPOINT")
-	if protocol == protocolGRPC {
-		if value == "" {
-			return "http://localhost:4317", nil
-		}
+	switch {
+	case value == "" && protocol == protocolGRPC:
+		return "http://localhost:4317", nil
+	case value == "":
+		return "http://localhost:4318/v1/traces", nil
+	case protocol == protocolGRPC && grpcResolves(value):
 		return value, nil
 	}
-	if value == "" {
-		return "http://localhost:4318/v1/traces", nil
+	u, err := parseEndpoint(name, value, protocol)
+	switch {
+	case err != nil:
+		return "", err
+	case u.Scheme == "":
+		return u.Host, nil
 	}
-	u, err := url.Parse(value)
-	if err != nil {
-		return "", err // cannot be: checked above
-	}
-	if name == e.names("ENDPOINT")[1] {
+	if protocol != protocolGRPC && name == e.names("ENDPOINT")[1] {
 		u.Path = path.Join("/", u.Path, "v1/traces")
 	}
 	return u.String(), nil
 }
 
-// checkEndpoint refuses an endpoint that the client would take for another one, or of which it would drop a part.
-func checkEndpoint(name, value, protocol string) error {
-	if value == "" {
-		return nil
+// grpcResolves says whether an endpoint is a name of a kind that is gRPC's own to resolve: unix:, dns: and others.
+func grpcResolves(endpoint string) bool {
+	scheme, _, found := strings.Cut(endpoint, ":")
+	return found && resolver.Get(strings.ToLower(scheme)) != nil
+}
+
+// parseEndpoint refuses an endpoint that the client would take for another one, or of which it would drop a part. With gRPC
+// it may have no scheme.
+func parseEndpoint(name, value, protocol string) (*url.URL, error) {
+	bad := func(why, remedy string) (*url.URL, error) {
+		return nil, fmt.Errorf("cannot use %s: %s (%s)", name, why, remedy)
 	}
-	bad := func(why, remedy string) error { return fmt.Errorf("cannot use %s: %s (%s)", name, why, remedy) }
-	const example = "use a URL like http://localhost:4318"
-	u, err := url.Parse(value)
+	example, address := "use a URL like http://localhost:4318", value
+	if protocol == protocolGRPC {
+		example = "use a URL like http://localhost:4317, or host:port"
+		if !strings.Contains(value, "://") {
+			address = "//" + value // a URL's part behind the scheme
+		}
+	}
+	u, err := url.Parse(address)
 	if err != nil {
 		// The text of url.Parse's error repeats the value, with its password.
 		var parse *url.Error
 		if errors.As(err, &parse) {
 			err = parse.Err
 		}
-		if protocol == protocolGRPC {
-			return bad(err.Error(), "use a URL like http://localhost:4317")
-		}
 		return bad(err.Error(), example)
 	}
 	switch {
 	case u.User != nil:
 		return bad("a user name in the URL is not sent", "use OTEL_EXPORTER_OTLP_HEADERS=authorization=...")
-	case protocol == protocolGRPC && u.Scheme != "http" && u.Scheme != "https":
-		return nil // host:port, unix:, dns: and others are gRPC's own to resolve
-	case u.Scheme != "http" && u.Scheme != "https":
+	case u.Scheme != "http" && u.Scheme != "https" && (u.Scheme != "" || protocol != protocolGRPC):
 		return bad(fmt.Sprintf("%q is no http or https URL", value), example)
 	case u.Hostname() == "":
 		return bad(fmt.Sprintf("no host in %q", value), example)
+	case u.Port() != "" && !isPort(u.Port()):
+		return bad("there is no port "+u.Port(), "use one from 1 to 65535")
+	case protocol == protocolGRPC && strings.Trim(u.Path, "/") != "":
+		return bad("a path in the URL is not sent with grpc", "leave it out")
 	case u.RawQuery != "" || u.Fragment != "":
 		return bad("a query in the URL is not sent", "leave it out")
 	}
-	return nil
+	return u, nil
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }
 
 // tlsConfig reads the certificate files, nil if none is named.

@@ -11,7 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel"
 	"go.uber.org/zap"
 
 	"github.com/remora-agent/remora/bpf"
@@ -94,6 +96,8 @@ func config(exporters, listen string) (agent.Config, error) {
 	if listen == "none" {
 		cfg.Listen = ""
 	}
+	// The OTLP clients read endpoints again by rules of their own, and write to stderr what they dislike in valid ones.
+	otel.SetLogger(logr.Discard())
 	if cfg.Export, err = export.ConfigFromEnv(os.Getenv, exporters); err != nil {
 		return agent.Config{}, err
 	}

@@ -162,3 +162,18 @@ func TestEndpointFails(t *testing.T) {
 		})
 	}
 }
+
+// TestGRPCAddress: an address is as good an endpoint for gRPC as a URL, and nothing complains.
+func TestGRPCAddress(t *testing.T) {
+	testenv.RequireRoot(t)
+	agent := testenv.StartAgent(t, testenv.AgentOptions{
+		Args: []string{"--exe", "/no/such/program"},
+		Env: []string{
+			"OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_ENDPOINT=" + testenv.FreeAddr(t),
+			"REMORA_PROPAGATION=none",
+		},
+	})
+	if code := agent.Stop(t); code != 0 || agent.Output() != "" {
+		t.Errorf("agent ended with %d:\n%s", code, agent.Output())
+	}
+}
