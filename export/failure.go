@@ -50,6 +50,7 @@ func uploadError(endpoint string, code int, timeout time.Duration, err error) er
 		timedOut    net.Error
 		request     *url.Error
 		rpc         = grpcStatus(err)
+		ownTime     = rpc.Code() == codes.DeadlineExceeded || rpc.Code() == codes.Canceled // not the receiver's words
 	)
 	switch {
 	case code/100 == 2:
@@ -69,16 +70,22 @@ func uploadError(endpoint string, code int, timeout time.Duration, err error) er
 	case errors.As(err, &certificate):
 		f.Cause, f.Detail = "the certificate is not trusted", clean(certificate.Err.Error())
 		f.Remedy = "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of its certificate authority"
-	case errors.Is(err, http.ErrSchemeMismatch):
+	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(rpc.Message(), "first record does not look like a TLS handshake"):
 		f.Cause, f.Detail, f.Remedy = "the receiver does not speak TLS", "", "use an http:// endpoint"
-	case rpc.Code() != codes.OK:
+		if !strings.HasPrefix(endpoint, "https:") {
+			f.Remedy += ", or set OTEL_EXPORTER_OTLP_INSECURE=true"
+		}
+	case strings.Contains(err.Error(), `malformed HTTP response "\x00\x00`): // a frame, with which every HTTP/2 server begins
+		f.Cause, f.Detail = "the receiver speaks gRPC", ""
+		f.Remedy = "set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or use its port for HTTP, which is 4318 as a rule"
+	case rpc.Code() != codes.OK && !ownTime:
 		f.Cause, f.Detail = "gRPC "+rpc.Code().String(), clean(rpc.Message())
 		f.Remedy = grpcRemedy(rpc.Code())
-	case errors.Is(err, context.Canceled):
+	case rpc.Code() == codes.Canceled, errors.Is(err, context.Canceled):
 		f.Cause, f.Detail, f.Remedy = "stopped before an answer came", "", ""
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
+	case rpc.Code() == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
 		f.Cause, f.Detail = fmt.Sprintf("no answer within %v", timeout), ""
-		f.Remedy = "is the receiver overloaded? see OTEL_BSP_EXPORT_TIMEOUT"
+		f.Remedy = "is the receiver overloaded? see OTEL_EXPORTER_OTLP_TIMEOUT and OTEL_BSP_EXPORT_TIMEOUT"
 	}
 	return f
 }

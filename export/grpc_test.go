@@ -22,11 +22,15 @@ type grpcReceiver struct {
 	coltracepb.UnimplementedTraceServiceServer
 	response *coltracepb.ExportTraceServiceResponse
 	err      error
+	hang     chan struct{} // if there is one, nothing is answered before it is closed
 	mu       sync.Mutex
 	spans    []*tracepb.Span
 }
 
 func (g *grpcReceiver) Export(_ context.Context, r *coltracepb.ExportTraceServiceRequest) (*coltracepb.ExportTraceServiceResponse, error) {
+	if g.hang != nil {
+		<-g.hang
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, rs := range r.ResourceSpans {
@@ -83,6 +87,46 @@ func TestOTLPOverGRPC(t *testing.T) {
 			if diff := cmp.Diff(testSpans(5), rec.spans, protocmp.Transform()); diff != "" {
 				t.Errorf("received (-want +got):\n%s", diff)
 			}
+		})
+	}
+}
+
+// TestOTLPOverGRPCUnreachable has the failures that no answer comes with, and what HTTP meets on gRPC's port.
+func TestOTLPOverGRPCUnreachable(t *testing.T) {
+	server := grpc.NewServer()
+	hanging := &grpcReceiver{hang: make(chan struct{})}
+	coltracepb.RegisterTraceServiceServer(server, hanging)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Stop()
+	defer close(hanging.hang)
+	addr := listener.Addr().String()
+	const timeouts = "(is the receiver overloaded? see OTEL_EXPORTER_OTLP_TIMEOUT and OTEL_BSP_EXPORT_TIMEOUT)"
+	tests := []struct {
+		name                        string
+		protocol, endpoint, timeout string
+		want                        string
+	}{
+		{"TLS is assumed", "grpc", addr, "1000", "the receiver does not speak TLS (use an http:// endpoint, or set OTEL_EXPORTER_OTLP_INSECURE=true)"},
+		{"TLS is said", "grpc", "https://" + addr, "1000", "the receiver does not speak TLS (use an http:// endpoint)"},
+		{"hanging", "grpc", "http://" + addr, "300", "no answer within 300ms " + timeouts},
+		{"HTTP", "http/protobuf", "http://" + addr, "1000",
+			"the receiver speaks gRPC (set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or use its port for HTTP, which is 4318 as a rule)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newObserved(t, map[string]string{
+				"OTEL_EXPORTER_OTLP_PROTOCOL": tt.protocol, "OTEL_EXPORTER_OTLP_ENDPOINT": tt.endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT": tt.timeout,
+			})
+			p.Add(shop, netHTTP, testSpans(5)...)
+			err := p.Shutdown(within(t, 10*time.Second))
+			if err == nil || !strings.HasSuffix(err.Error(), ": "+tt.want) {
+				t.Errorf("Shutdown\n got %v\nwant %v", err, tt.want)
+			}
+			checkStats(t, p, 5, 0)
 		})
 	}
 }

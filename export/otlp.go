@@ -38,6 +38,7 @@ type otlp struct {
 func newOTLP(cfg Config) (*otlp, error) {
 	o := &otlp{endpoint: cfg.otlp.endpoint, timeout: cfg.ExportTimeout, wire: newWire()}
 	if cfg.otlp.protocol == protocolGRPC {
+		o.timeout = min(o.timeout, cfg.otlp.timeout) // the client's, which covers the retries too
 		o.client = otlptracegrpc.NewClient(grpcOptions(cfg)...)
 	} else {
 		o.status = newLastStatus(cfg.otlp.tls)

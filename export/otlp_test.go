@@ -321,7 +321,7 @@ func TestOTLPUnreachable(t *testing.T) {
 	hanging := newReceiver(t, func(_ http.ResponseWriter, r *http.Request, _ int) { <-r.Context().Done() })
 	answering := newReceiver(t, nil)
 	tests := []struct{ name, endpoint, want string }{
-		{"hanging", hanging.URL, "no answer within 300ms (is the receiver overloaded? see OTEL_BSP_EXPORT_TIMEOUT)"},
+		{"hanging", hanging.URL, "no answer within 300ms (is the receiver overloaded? see OTEL_EXPORTER_OTLP_TIMEOUT and OTEL_BSP_EXPORT_TIMEOUT)"},
 		{"no such host", "http://collector.invalid:4318", "no such host collector.invalid (check the host name in OTEL_EXPORTER_OTLP_ENDPOINT)"},
 		{"TLS to a plain port", strings.Replace(answering.URL, "http:", "https:", 1), "the receiver does not speak TLS (use an http:// endpoint)"},
 	}
