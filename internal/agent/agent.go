@@ -230,6 +230,9 @@ func (a *Agent) Close() error {
 	if a.metrics != nil {
 		errs = append(errs, a.metrics.close())
 	}
+	if a.pipeline != nil {
+		errs = append(errs, a.sayDropped())
+	}
 	if a.runtime != nil {
 		errs = append(errs, a.runtime.Close())
 	}

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -42,6 +44,37 @@ func (a *Agent) drain() error {
 	err := a.reader.Drain(a.handle)
 	a.fetchAbsent()
 	return err
+}
+
+// dropped counts the spans that were lost, by reason: those in the kernel are given.
+func (a *Agent) dropped(l bpf.Losses) map[string]uint64 {
+	lost := a.pipeline.Stats().Dropped
+	maps.Copy(lost, map[string]uint64{
+		"ring_full": l.RingFull, "map_full": l.MapFull, "memory_unreadable": l.Read, "unsupported": l.Unsupported,
+		"decode":         a.counters.decode.Load(),
+		"target_unknown": a.counters.unknown.Load(),
+		"target_exited":  a.counters.unfinished.Load(),
+	})
+	return lost
+}
+
+// sayDropped logs how many spans were lost, if there are any: who runs a command looks at no metrics.
+func (a *Agent) sayDropped() error {
+	l, err := a.runtime.Losses()
+	if err != nil {
+		return err
+	}
+	lost := a.dropped(l)
+	var reasons []zap.Field
+	for _, reason := range slices.Sorted(maps.Keys(lost)) {
+		if lost[reason] > 0 {
+			reasons = append(reasons, zap.Uint64(reason, lost[reason]))
+		}
+	}
+	if len(reasons) > 0 {
+		a.cfg.Log.Warn("spans were lost, by reason (docs/metrics.md has what to do)", reasons...)
+	}
+	return nil
 }
 
 func (a *Agent) handle(event []byte) {

@@ -76,19 +76,12 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for exporter, n := range stats.Exported {
 		counter(m.exportedSpans, n, exporter)
 	}
-	for reason, n := range stats.Dropped {
-		counter(m.dropped, n, reason)
-	}
-	counter(m.dropped, a.counters.decode.Load(), "decode")
-	counter(m.dropped, a.counters.unknown.Load(), "target_unknown")
-	counter(m.dropped, a.counters.unfinished.Load(), "target_exited")
 	if l, err := a.runtime.Losses(); err != nil {
 		ch <- prometheus.NewInvalidMetric(m.dropped, err)
 	} else {
-		counter(m.dropped, l.RingFull, "ring_full")
-		counter(m.dropped, l.MapFull, "map_full")
-		counter(m.dropped, l.Read, "memory_unreadable")
-		counter(m.dropped, l.Unsupported, "unsupported")
+		for reason, n := range a.dropped(l) {
+			counter(m.dropped, n, reason)
+		}
 		counter(m.unsampled, l.Unsampled)
 		counter(m.truncated, l.Truncated+a.counters.unread.Load())
 		counter(m.absent, a.counters.absent.Load())

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -89,43 +91,60 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// runCommand starts `remora run -- fixture` with what the test adds.
-func runCommand(t *testing.T, bin string, args ...string) (*exec.Cmd, *bytes.Buffer, io.ReadCloser) {
+// ran is `remora run` of a fixture that serves.
+type ran struct {
+	cmd    *exec.Cmd
+	stderr bytes.Buffer // to be read after end
+	stdout io.Reader
+	seen   string // of stdout
+	url    string
+}
+
+func runServer(t *testing.T, bin string) *ran {
 	t.Helper()
-	cmd := exec.Command(testenv.Remora(t), append([]string{"run", "--listen", "none", "--", bin}, args...)...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
+	r := &ran{cmd: exec.Command(testenv.Remora(t), "run", "--listen", "none", "--", bin)}
+	r.cmd.Stderr = &r.stderr
+	var err error
+	if r.stdout, err = r.cmd.StdoutPipe(); err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill() })
-	return cmd, &stderr, stdout
+	t.Cleanup(func() { r.cmd.Process.Kill() })
+	for buf := make([]byte, 4096); !strings.Contains(r.seen, "\nready"); {
+		n, err := r.stdout.Read(buf)
+		r.seen += string(buf[:n])
+		if err != nil {
+			t.Fatalf("run ended: %v\n%s%s", err, r.seen, r.stderr.String())
+		}
+	}
+	addrs, _ := testenv.ParseListeners(r.seen)
+	r.url = "http://" + addrs["plain"]
+	return r
+}
+
+// end stops the command, and returns when remora has ended.
+func (r *ran) end() error {
+	r.cmd.Process.Signal(syscall.SIGTERM)
+	return r.wait()
+}
+
+func (r *ran) wait() error {
+	rest, _ := io.ReadAll(r.stdout)
+	r.seen += string(rest)
+	return r.cmd.Wait()
 }
 
 // TestRun: the command is traced from its first request, its traces are printed, a signal reaches it.
 func TestRun(t *testing.T) {
 	testenv.RequireRoot(t)
-	cmd, stderr, stdout := runCommand(t, httpServer(t, testenv.BuildSpec{Go: "1.27.4", Stripped: true}))
-	var seen string
-	for buf := make([]byte, 4096); !strings.Contains(seen, "\nready"); {
-		n, err := stdout.Read(buf)
-		seen += string(buf[:n])
-		if err != nil {
-			t.Fatalf("run ended: %v\n%s%s", err, seen, stderr.String())
-		}
-	}
-	addrs, _ := testenv.ParseListeners(seen)
-	ask(t, "http://"+addrs["plain"]+"/hello") // at once: nothing waits for probes here
-	ask(t, "http://"+addrs["plain"]+"/status/500")
+	r := runServer(t, httpServer(t, testenv.BuildSpec{Go: "1.27.4", Stripped: true}))
+	ask(t, r.url+"/hello") // at once: nothing waits for probes here
+	ask(t, r.url+"/status/500")
 	time.Sleep(testenv.Patient(500 * time.Millisecond))
-	cmd.Process.Signal(syscall.SIGTERM)
-	rest, _ := io.ReadAll(stdout)
-	err := cmd.Wait()
-	printed := seen + string(rest) + stderr.String()
+	err := r.end()
+	printed := r.seen + r.stderr.String()
 	for _, want := range []string{"GET /hello", "GET /status/", "500"} {
 		if !strings.Contains(printed, want) {
 			t.Errorf("output has no %q:\n%s", want, printed)
@@ -136,6 +155,81 @@ func TestRun(t *testing.T) {
 	}
 	if err == nil {
 		t.Error("a command that SIGTERM ended gave exit code 0")
+	}
+	if lost := r.lost(t); lost != nil {
+		t.Errorf("says that spans were lost: %v", lost)
+	}
+}
+
+// lost returns what the log says of lost spans, by reason; nil: nothing.
+func (r *ran) lost(t *testing.T) (reasons map[string]int) {
+	t.Helper()
+	for line := range strings.Lines(r.stderr.String()) {
+		if !strings.Contains(line, "spans were lost") {
+			continue
+		}
+		if reasons != nil {
+			t.Errorf("says twice what was lost:\n%s", r.stderr.String())
+		}
+		fields := map[string]any{}
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		reasons = map[string]int{}
+		for name, value := range fields {
+			if n, ok := value.(float64); ok {
+				reasons[name] = int(n)
+			}
+		}
+	}
+	return reasons
+}
+
+// TestRunSaysLosses: who runs a command learns of every span that is missing, and why.
+func TestRunSaysLosses(t *testing.T) {
+	testenv.RequireRoot(t)
+	bin := httpServer(t, testenv.BuildSpec{Go: "1.27.4", Stripped: true})
+	sink := testenv.NewSink(t)
+	sink.SetMode(testenv.Hang)
+	for _, c := range []struct {
+		name    string
+		env     map[string]string
+		reasons []string
+	}{
+		{"too much at once", map[string]string{"REMORA_MAX_OPERATIONS": "64"}, []string{"map_full"}},
+		{"receiver hangs", map[string]string{
+			"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": sink.URL(), "OTEL_BSP_MAX_QUEUE_SIZE": "5",
+			"OTEL_BSP_EXPORT_TIMEOUT": "500",
+		}, []string{"export_failed", "queue_full"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for name, value := range c.env {
+				t.Setenv(name, value)
+			}
+			r := runServer(t, bin)
+			const requests = 200
+			var underWay []io.Closer
+			for range requests {
+				response, err := http.Get(r.url + "/slow")
+				if err != nil {
+					t.Fatal(err)
+				}
+				underWay = append(underWay, response.Body)
+			}
+			for _, body := range underWay {
+				body.Close()
+			}
+			time.Sleep(testenv.Patient(time.Second)) // until the server has noticed
+			r.end()
+			got := strings.Count(r.seen, "trace=")
+			reasons := r.lost(t)
+			for _, n := range reasons {
+				got += n
+			}
+			if names := slices.Sorted(maps.Keys(reasons)); !slices.Equal(names, c.reasons) || got != requests {
+				t.Errorf("%d spans are printed or said to be lost, want %d; lost: %v, want %v\n%s", got, requests, reasons, c.reasons, r.stderr.String())
+			}
+		})
 	}
 }
 
