@@ -198,7 +198,7 @@ func (q *queue) wait(ctx context.Context) error {
 	if left := q.counts.pending(); left > 0 {
 		q.counts.failed += left
 		q.counts.failedClosing += left
-		q.counts.lastErr = ctx.Err()
+		q.counts.lastErr = context.Cause(ctx)
 		q.waiting = ring{}
 	}
 	if q.counts.failedClosing == 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -28,7 +29,7 @@ func agentCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Trace programs until stopped",
-		Long: `Trace every process that matches, those that run and those that start later, until SIGINT or SIGTERM.
+		Long: `Trace every process that matches, those that run and those that start later, until SIGINT or SIGTERM; a second one lets go of spans that cannot be sent.
 
 Where traces go is said by the OpenTelemetry variables: OTEL_TRACES_EXPORTER (otlp, console, none; default otlp),
 OTEL_EXPORTER_OTLP_ENDPOINT (default http://localhost:4318), OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and so on.
@@ -58,8 +59,17 @@ docs/configuration.md lists them all.`,
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			ctx, stop := context.WithCancel(cmd.Context())
 			defer stop()
+			signals := make(chan os.Signal, 2)
+			signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+			defer signal.Stop(signals)
+			go func() {
+				<-signals
+				stop()
+				<-signals
+				a.Hurry()
+			}()
 			return a.Run(ctx)
 		},
 	}

@@ -78,10 +78,28 @@ func run(cfg agent.Config, path string, args []string) error {
 			}
 		case <-ended:
 			cancel()
-			if err := <-traced; err != nil {
+			await(a, traced, signals)
+			return code(child.ProcessState)
+		}
+	}
+}
+
+// await returns when a has ended, and says what went wrong. From now on signals are for us.
+func await(a *agent.Agent, traced <-chan error, signals <-chan os.Signal) {
+	for len(signals) > 0 {
+		<-signals // the child's end may have been faster
+	}
+	for {
+		select {
+		case s := <-signals:
+			if s != syscall.SIGUSR1 && s != syscall.SIGUSR2 {
+				a.Hurry()
+			}
+		case err := <-traced:
+			if err != nil {
 				fmt.Fprintln(os.Stderr, "remora:", err)
 			}
-			return code(child.ProcessState)
+			return
 		}
 	}
 }

@@ -45,6 +45,7 @@ const (
 	ringBytes     = 4 << 20               // 80 MB of events a second with the interval above
 	trialInterval = time.Second
 	shutdownTime  = 10 * time.Second // for the last spans to go out
+	shutdownQuiet = time.Second      // of it, before the log says that it takes time
 )
 
 // Agent traces processes until its context ends.
@@ -65,8 +66,10 @@ type Agent struct {
 	host     string
 	boot     time.Time
 	nextID   uint32
-	faults   uint64      // bpf.Losses.WriteFault, when last looked at
-	fetching atomic.Bool // pages of targets: see fetchAbsent
+	faults   uint64          // bpf.Losses.WriteFault, when last looked at
+	fetching atomic.Bool     // pages of targets: see fetchAbsent
+	patience context.Context // of Close with the exporters
+	hurry    context.CancelCauseFunc
 }
 
 // New prepares an agent; nothing is attached yet. The caller must call Run or Close.
@@ -79,6 +82,7 @@ func New(cfg Config) (_ *Agent, err error) {
 		targets: newTargets(),
 		host:    hostname(),
 	}
+	a.patience, a.hurry = context.WithCancelCause(context.Background())
 	a.scanner = process.NewScanner(a.fs, cfg.Selector)
 	if a.boot, err = a.fs.BootTime(); err != nil {
 		return nil, err
@@ -178,6 +182,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 		if a.done() {
 			a.cfg.Log.Info("all processes named by their IDs have left")
+			defer context.AfterFunc(ctx, a.Hurry)() // there is nothing else left to end
 			return a.Close()
 		}
 	}
@@ -209,6 +214,10 @@ func (a *Agent) scan() error {
 	return nil
 }
 
+// Hurry has Close, now or when it comes to that, not wait for exporters: what they have not taken is lost, and counted. Programs
+// are detached with the same care, however long that takes: in the middle of steering a request it would break the request.
+func (a *Agent) Hurry() { a.hurry(errors.New("stopped by a signal")) }
+
 // Close detaches everything, sends what is left, and frees all. It may be called in any state, once.
 func (a *Agent) Close() error {
 	var errs []error
@@ -223,9 +232,7 @@ func (a *Agent) Close() error {
 		a.finish(t)
 	}
 	if a.pipeline != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
-		errs = append(errs, a.pipeline.Shutdown(ctx))
-		cancel()
+		errs = append(errs, a.shutdownExport())
 	}
 	if a.metrics != nil {
 		errs = append(errs, a.metrics.close())
@@ -237,6 +244,18 @@ func (a *Agent) Close() error {
 		errs = append(errs, a.runtime.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// shutdownExport sends the last spans.
+func (a *Agent) shutdownExport() error {
+	ctx, cancel := context.WithTimeout(a.patience, shutdownTime)
+	defer cancel()
+	quiet := time.AfterFunc(shutdownQuiet, func() {
+		a.cfg.Log.Info("waiting for the last spans to go out (another signal ends that)",
+			zap.Int("spans", a.pipeline.Stats().Queued), zap.Stringer("at_most", shutdownTime-shutdownQuiet))
+	})
+	defer quiet.Stop()
+	return a.pipeline.Shutdown(ctx)
 }
 
 // onExport logs a failing exporter once per cause, and that it works again.

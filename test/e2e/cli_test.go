@@ -233,6 +233,33 @@ func TestRunSaysLosses(t *testing.T) {
 	}
 }
 
+// TestRunHurried: when the command has ended, a signal is for remora, which then lets go of what nobody takes.
+func TestRunHurried(t *testing.T) {
+	testenv.RequireRoot(t)
+	sink := testenv.NewSink(t)
+	sink.SetMode(testenv.Hang)
+	t.Setenv("OTEL_TRACES_EXPORTER", "otlp")
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.URL())
+	r := runServer(t, httpServer(t, testenv.BuildSpec{Go: "1.27.4", Stripped: true}))
+	ask(t, r.url+"/hello")
+	begin := time.Now()
+	r.cmd.Process.Signal(syscall.SIGTERM) // for the command
+	testenv.Eventually(t, 5*time.Second, "the command has ended and its span is on the way", func() bool {
+		_, err := http.Get(r.url + "/hello")
+		return err != nil && sink.Posts(testenv.Hang) > 0
+	})
+	time.Sleep(testenv.Patient(500 * time.Millisecond)) // until remora has noticed
+	if err := r.end(); err == nil {
+		t.Error("a command that SIGTERM ended gave exit code 0")
+	}
+	if d := time.Since(begin); d > testenv.Patient(7*time.Second) {
+		t.Errorf("ended after %v", d)
+	}
+	if lost := r.lost(t); lost["export_failed"] == 0 {
+		t.Errorf("lost: %v, want export_failed\n%s", lost, r.stderr.String())
+	}
+}
+
 // TestRunExitCode: the exit code is the command's own.
 func TestRunExitCode(t *testing.T) {
 	testenv.RequireRoot(t)

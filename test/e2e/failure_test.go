@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -160,6 +161,46 @@ func TestEndpointFails(t *testing.T) {
 				t.Errorf("agent ended with %d on SIGTERM, want %d", code, want)
 			}
 		})
+	}
+}
+
+// TestHurriedShutdown: an agent whose receiver hangs says that it waits; a second signal ends it, and it says what is lost. When
+// it ends because its targets have, the first does.
+func TestHurriedShutdown(t *testing.T) {
+	testenv.RequireRoot(t)
+	t.Run("signals", func(t *testing.T) { hurriedShutdown(t, false) })
+	t.Run("target left", func(t *testing.T) { hurriedShutdown(t, true) })
+}
+
+func hurriedShutdown(t *testing.T, leave bool) {
+	target, agent, sink := traced(t, testenv.BuildSpec{Go: "1.26.8"})
+	sink.SetMode(testenv.Hang)
+	load(t, target, "/hello", 5, 4)
+	testenv.Eventually(t, 5*time.Second, "spans on the way", func() bool { return sink.Posts(testenv.Hang) > 0 })
+	if leave {
+		target.Stop()
+	} else {
+		syscall.Kill(agent.PID, syscall.SIGINT)
+	}
+	testenv.Eventually(t, 5*time.Second, "the agent says that it waits", func() bool {
+		return strings.Contains(agent.Output(), "waiting for the last spans")
+	})
+	if !leave {
+		if n := changedText(t, target.PID); n != 0 {
+			t.Errorf("%d bytes of the target's text still differ from its file while the agent waits", n)
+		}
+		ask(t, target.URL("/hello"))
+	}
+	begin := time.Now()
+	syscall.Kill(agent.PID, syscall.SIGINT)
+	if code := agent.WaitExit(t, 10*time.Second); code != 1 {
+		t.Errorf("agent ended with %d, want 1: spans are lost", code)
+	}
+	if d := time.Since(begin); d > testenv.Patient(3*time.Second) {
+		t.Errorf("ended %v after the signal", d)
+	}
+	if !strings.Contains(agent.Output(), `"export_failed":20`) {
+		t.Errorf("agent does not say that 20 spans are lost:\n%s", agent.Output())
 	}
 }
 
