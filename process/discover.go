@@ -3,6 +3,7 @@ package process
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"slices"
 
@@ -15,9 +16,10 @@ import (
 // A scan costs one listing of the procfs and one readlink per process (about 2 µs), a
 // read of stat for each new process and each target, and the rest for each new target.
 type Scanner struct {
-	fs    FS
-	sel   Selector
-	known map[int]known
+	fs     FS
+	sel    Selector
+	known  map[int]known
+	denied []int // what the last scan was not allowed to look at, kernel threads included
 }
 
 // known is what the last scan found at a PID.
@@ -58,6 +60,7 @@ func (s *Scanner) Scan() (appeared, gone []Process, err error) {
 		return nil, nil, err
 	}
 	slices.Sort(pids)
+	s.denied = s.denied[:0]
 	now := make(map[int]known, len(pids))
 	for _, pid := range pids {
 		before, seen := s.known[pid]
@@ -88,6 +91,9 @@ func (s *Scanner) Scan() (appeared, gone []Process, err error) {
 func (s *Scanner) look(pid int, before known, seen bool) (known, bool) {
 	link, err := s.fs.exeLink(pid)
 	if err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			s.denied = append(s.denied, pid)
+		}
 		return before.unseen(err)
 	}
 	if seen && !before.target && !before.pending && before.exeLink == link {
@@ -119,10 +125,32 @@ func (s *Scanner) look(pid int, before known, seen bool) (known, bool) {
 	if k.process.Command == "" && !before.pending {
 		// During an exec the exe link is the new program's before there are arguments
 		// and environment. Some programs have really none, so one more scan must do.
-		return known{exeLink: link, pending: true}, true
+		return known{exeLink: link, process: p, pending: true}, true
 	}
 	k.target = true
 	return k, true
+}
+
+// Denied returns how many processes the last scan was not allowed to look at.
+func (s *Scanner) Denied() (n int) {
+	for _, pid := range s.denied {
+		// Everybody may read the arguments, and kernel threads, which are no targets anyway, have none.
+		if arguments, err := s.fs.read(pid, "cmdline", 1); err == nil && len(arguments) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Unmatched returns what of Selector.Exe no process ran at the last scan.
+func (s *Scanner) Unmatched() []string {
+	unmatched := slices.Clone(s.sel.Exe)
+	for k := range maps.Values(s.known) {
+		if k.target || k.pending {
+			unmatched = slices.DeleteFunc(unmatched, func(pattern string) bool { return matchExe(pattern, k.process.Exe) })
+		}
+	}
+	return unmatched
 }
 
 // release takes a PID that is free again from the selection.

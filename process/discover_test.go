@@ -1,11 +1,14 @@
 package process
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,6 +115,48 @@ func TestScan(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnmatched: a pattern is unmatched while no process runs it, one in the middle of an exec included.
+func TestUnmatched(t *testing.T) {
+	root := fakeProc(t, fakeProcess{pid: 5, exe: "/srv/app"}, fakeProcess{pid: 6, exe: "/srv/new", noArgs: true}, fakeProcess{pid: 7, exe: "/bin/sh"})
+	s := NewScanner(NewFS(root), Selector{Exe: []string{"app", "/srv/n*", "other", "/opt/**"}})
+	scan(t, s)
+	if diff := cmp.Diff([]string{"other", "/opt/**"}, s.Unmatched()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestDenied: without CAP_SYS_PTRACE other users' processes are counted, kernel threads are not.
+func TestDenied(t *testing.T) {
+	const variable = "REMORA_TEST_DENIED"
+	if os.Getenv(variable) == "" {
+		if os.Geteuid() != 0 {
+			t.Skip("needs root: becomes another user")
+		}
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestDenied$", "-test.v")
+		cmd.Env = []string{variable + "=yes"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	fs := NewFS("/proc")
+	s := NewScanner(fs, Selector{Exe: []string{"none"}})
+	scan(t, s)
+	if n := s.Denied(); n == 0 || kernelThreads() && n == len(s.denied) {
+		t.Errorf("%d processes of %d", n, len(s.denied))
+	}
+	if _, err := fs.Process(os.Getppid()); !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "CAP_SYS_PTRACE") {
+		t.Errorf("got %v, want the remedy", err)
+	}
+}
+
+// kernelThreads says whether this PID namespace shows them.
+func kernelThreads() bool {
+	name, err := os.ReadFile("/proc/2/comm")
+	return err == nil && string(name) == "kthreadd\n"
 }
 
 func TestScanUnreadable(t *testing.T) {

@@ -93,13 +93,36 @@ func (fs FS) ExePath(pid int) string { return fs.path(pid, "exe") }
 func (fs FS) Process(pid int) (Process, error) {
 	link, err := fs.exeLink(pid)
 	if err != nil {
-		return Process{}, err
+		return Process{}, fs.explain(pid, err)
 	}
 	p, err := fs.identify(pid, link)
 	if err != nil {
 		return Process{}, err
 	}
 	return fs.describe(p)
+}
+
+// unreachable is an error about a process in the words of its user.
+type unreachable struct {
+	text  string
+	cause error
+}
+
+func (u *unreachable) Error() string { return u.text }
+func (u *unreachable) Unwrap() error { return u.cause }
+
+// explain says what it means that the program of pid cannot be found out.
+func (fs FS) explain(pid int, err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return &unreachable{"it belongs to another user or has more privileges (run as root or grant CAP_SYS_PTRACE)", err}
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if _, gone := os.Stat(fs.path(pid, "")); gone != nil {
+		return &unreachable{"there is no such process", err}
+	}
+	return &unreachable{"it runs no program: it is a kernel thread or has exited", err}
 }
 
 // Same reports whether p still runs: there is a process with its PID and start time

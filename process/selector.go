@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -75,19 +76,38 @@ func (s Selector) Match(fs FS, p Process) bool {
 }
 
 func (s Selector) matchExe(exe string) bool {
-	return slices.ContainsFunc(s.Exe, func(pattern string) bool {
-		if !strings.Contains(pattern, "/") {
-			return matchElement(pattern, path.Base(exe))
-		}
-		if matchPath(strings.Split(pattern, "/"), strings.Split(exe, "/")) {
-			return true
-		}
-		if strings.ContainsAny(pattern, `*?[\`) {
-			return false
-		}
-		target, err := filepath.EvalSymlinks(pattern)
-		return err == nil && target == exe
-	})
+	return slices.ContainsFunc(s.Exe, func(pattern string) bool { return matchExe(pattern, exe) })
+}
+
+func matchExe(pattern, exe string) bool {
+	if !strings.Contains(pattern, "/") {
+		return matchElement(pattern, path.Base(exe))
+	}
+	if matchPath(strings.Split(pattern, "/"), strings.Split(exe, "/")) {
+		return true
+	}
+	if hasWildcard(pattern) {
+		return false
+	}
+	target, err := filepath.EvalSymlinks(pattern)
+	return err == nil && target == exe
+}
+
+func hasWildcard(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }
+
+// Unusable says why a pattern that is a plain path can match no program of this mount namespace, in words that complete
+// "PATH: …"; "" if it can.
+func Unusable(pattern string) string {
+	if !strings.Contains(pattern, "/") || hasWildcard(pattern) {
+		return ""
+	}
+	switch info, err := os.Stat(pattern); {
+	case errors.Is(err, os.ErrNotExist):
+		return "no such file here; a program in a container may have this path"
+	case err == nil && info.IsDir():
+		return "a directory; append /** for all programs below it"
+	}
+	return ""
 }
 
 // matchPath matches path elements; ** matches any number of them, but not the last:

@@ -3,6 +3,7 @@ package process
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -139,5 +140,16 @@ func TestSelectorMatchProcess(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestUnusable(t *testing.T) {
+	dir := t.TempDir()
+	for pattern, want := range map[string]string{
+		"app": "", "/srv/*": "", os.Args[0]: "", dir + "/none": "no such file here", dir: "a directory; append /**",
+	} {
+		if got := Unusable(pattern); !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: got %q, want %q", pattern, got, want)
+		}
 	}
 }

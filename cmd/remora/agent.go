@@ -88,10 +88,15 @@ func listenFlag(cmd *cobra.Command, listen *string, standard string) {
 
 // orList is the flag's values, else the variable's, which are separated by commas.
 func orList(flag []string, variable string) []string {
-	if s := os.Getenv(variable); len(flag) == 0 && s != "" {
-		return strings.Split(s, ",")
+	s := os.Getenv(variable)
+	if len(flag) > 0 || s == "" {
+		return flag
 	}
-	return flag
+	list := strings.Split(s, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return list
 }
 
 // config is what agent and run have in common.

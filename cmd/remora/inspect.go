@@ -22,7 +22,11 @@ func inspectCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := args[0]
 			if pid, err := strconv.Atoi(path); err == nil {
-				path = process.NewFS("/proc").ExePath(pid)
+				fs := process.NewFS("/proc")
+				if _, err := fs.Process(pid); err != nil {
+					return fmt.Errorf("cannot inspect process %d: %w", pid, err)
+				}
+				path = fs.ExePath(pid)
 			}
 			b, err := process.Open(path)
 			if err != nil {

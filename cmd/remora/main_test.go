@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,7 +71,8 @@ func TestErrors(t *testing.T) {
 		{"inspect a missing file", nil, []string{"inspect", "/no/such/file"}, []string{"/no/such/file"}},
 		{"inspect text", nil, []string{"inspect", text}, []string{text, "not an ELF executable"}},
 		{"inspect a directory", nil, []string{"inspect", "/"}, []string{"not an ELF executable"}},
-		{"inspect no process", nil, []string{"inspect", "4194305"}, []string{"4194305"}},
+		{"inspect no process", nil, []string{"inspect", "4194305"}, []string{"cannot inspect process 4194305: there is no such process"}},
+		{"inspect a kernel thread", nil, []string{"inspect", "2"}, []string{"cannot inspect process 2: it "}},
 		{"argument of doctor", nil, []string{"doctor", "x"}, []string{`"x"`}},
 	}
 	for _, tt := range tests {
@@ -94,7 +96,7 @@ func TestErrors(t *testing.T) {
 func TestPIDThatDoesNotRun(t *testing.T) {
 	testenv.RequireRoot(t)
 	_, err := execute(t, []string{"OTEL_TRACES_EXPORTER=none"}, "agent", "--pid", "4194305", "--listen", "none")
-	if err == nil || !strings.Contains(err.Error(), "cannot trace process 4194305") {
+	if err == nil || !strings.Contains(err.Error(), "cannot trace process 4194305: there is no such process") {
 		t.Error(err)
 	}
 }
@@ -115,6 +117,16 @@ func TestListenInUse(t *testing.T) {
 func TestDisabled(t *testing.T) {
 	if _, err := execute(t, []string{"OTEL_SDK_DISABLED=true"}, "--exe", "x"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOrList: the flag, else what the variable lists, with spaces around the commas.
+func TestOrList(t *testing.T) {
+	t.Setenv("OTEL_GO_AUTO_TARGET_EXE", "/bin/a, /bin/b ")
+	for _, tt := range []struct{ flag, want []string }{{nil, []string{"/bin/a", "/bin/b"}}, {[]string{" x"}, []string{" x"}}} {
+		if got := orList(tt.flag, "OTEL_GO_AUTO_TARGET_EXE"); !slices.Equal(got, tt.want) {
+			t.Errorf("%q: got %q, want %q", tt.flag, got, tt.want)
+		}
 	}
 }
 

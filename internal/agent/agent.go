@@ -66,6 +66,7 @@ type Agent struct {
 	host     string
 	boot     time.Time
 	nextID   uint32
+	missed   overlooked
 	faults   uint64          // bpf.Losses.WriteFault, when last looked at
 	fetching atomic.Bool     // pages of targets: see fetchAbsent
 	patience context.Context // of Close with the exporters
@@ -200,6 +201,7 @@ func (a *Agent) scan() error {
 	if err != nil {
 		return fmt.Errorf("cannot look for targets: %w", err)
 	}
+	a.warnOverlooked()
 	for _, p := range gone {
 		a.release(p)
 	}

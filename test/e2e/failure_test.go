@@ -102,6 +102,36 @@ func TestNoCapabilities(t *testing.T) {
 	ask(t, target.URL("/hello"))
 }
 
+// TestNothingMatches: an agent that finds nothing says what it looks for, and what it may not look at; it goes on waiting.
+func TestNothingMatches(t *testing.T) {
+	testenv.RequireRoot(t)
+	bin := testenv.Copy(t, httpServer(t, testenv.BuildSpec{Go: "1.26.8"}), "later")
+	dir := filepath.Dir(bin)
+	hidden := testenv.StartTarget(t, testenv.Copy(t, bin, "hidden"), nil)
+	agent := testenv.StartAgent(t, testenv.AgentOptions{
+		Env:  []string{"OTEL_GO_AUTO_TARGET_EXE=/nonexistent/x, " + dir + " , hidden, " + bin},
+		Wrap: []string{"setpriv", "--bounding-set=-sys_ptrace"},
+	})
+	time.Sleep(testenv.Patient(time.Second)) // some scans
+	for _, want := range []string{
+		`"exe":"/nonexistent/x","because":"no such file here`, `"exe":"` + dir + `","because":"a directory`, `"exe":"hidden"`, `"exe":"` + bin + `"}`,
+		"CAP_SYS_PTRACE",
+	} {
+		if n := strings.Count(agent.Output(), want); n != 1 {
+			t.Errorf("agent says %s %d times, want once", want, n)
+		}
+	}
+	ask(t, hidden.URL("/hello"))
+	agent.Stop(t)
+
+	agent = testenv.StartAgent(t, testenv.AgentOptions{Args: []string{"--exe", bin}})
+	target := testenv.StartTarget(t, bin, nil)
+	agent.WaitTraced(t, target.PID)
+	if !strings.Contains(agent.Output(), "no process runs this program") || strings.Contains(agent.Output(), "CAP_SYS_PTRACE") {
+		t.Error("want one warning, that the program did not run at first")
+	}
+}
+
 // TestEndpointFails: whatever the OTLP endpoint does, the agent lives, says it once, counts what it lost, and the target serves.
 func TestEndpointFails(t *testing.T) {
 	testenv.RequireRoot(t)
