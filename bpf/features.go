@@ -128,21 +128,27 @@ func (k Kernel) OtherProcesses() error {
 	return nil
 }
 
-// Environments reports whether the environment can be read of every process whose
-// program can be found; for other users' that takes CAP_DAC_READ_SEARCH on top of
+// Environments reports whether the environment can be read of every process that runs
+// a program; for other users' that takes CAP_DAC_READ_SEARCH on top of
 // CAP_SYS_PTRACE, because only the owner may open the file (proc_pid_environ(5)).
 func (k Kernel) Environments() error {
+	remedy := "run as root or grant CAP_DAC_READ_SEARCH"
+	if !k.Capabilities().Has(CapSysPtrace) {
+		remedy = "run as root or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+	}
 	processes, _ := filepath.Glob(filepath.Join(k.proc, "[0-9]*"))
 	for _, process := range processes {
-		if _, err := os.Readlink(filepath.Join(process, "exe")); err != nil {
-			continue
+		_, err := os.Readlink(filepath.Join(process, "exe"))
+		denied := errors.Is(err, os.ErrPermission)
+		if err != nil && (!denied || k.Capabilities().Has(CapSysPtrace)) {
+			continue // a kernel thread, or one that no capability opens
 		}
 		f, err := os.Open(filepath.Join(process, "environ"))
 		if errors.Is(err, os.ErrPermission) {
 			return &Unavailable{
 				Operation: "read the environment of other users' processes",
 				Cause:     rootCause(err),
-				Remedy:    "run as root or grant CAP_DAC_READ_SEARCH",
+				Remedy:    remedy,
 			}
 		}
 		if err == nil {

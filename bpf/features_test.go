@@ -148,6 +148,11 @@ func TestKernelUnprivileged(t *testing.T) {
 		if err := k.OtherProcesses(); err == nil || err.Error() != cannotSee {
 			t.Errorf("OtherProcesses: got error %v, want %s", err, cannotSee)
 		}
+		const cannotRead = "cannot read the environment of other users' processes: permission denied " +
+			"(run as root or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"
+		if err := k.Environments(); err == nil || err.Error() != cannotRead {
+			t.Errorf("Environments: got error %v, want %s", err, cannotRead)
+		}
 	case "ptrace":
 		const cannotRead = "cannot read the environment of other users' processes: permission denied " +
 			"(run as root or grant CAP_DAC_READ_SEARCH)"

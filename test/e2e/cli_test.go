@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -88,6 +89,28 @@ func TestDoctor(t *testing.T) {
 	out, _, _ := testenv.Run(t, "doctor", "--json")
 	if !json.Valid([]byte(out)) {
 		t.Errorf("not JSON:\n%s", out)
+	}
+}
+
+// TestDoctorUnprivileged: where nothing can be traced the exit code is 1, and no row claims what is not so.
+func TestDoctorUnprivileged(t *testing.T) {
+	testenv.RequireRoot(t)
+	for _, args := range [][]string{{"doctor"}, {"doctor", "--json"}} {
+		remora, err := os.Open(testenv.Remora(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer remora.Close()
+		cmd := exec.Command("/proc/self/fd/3", args...) // the other user need not reach its directory
+		cmd.ExtraFiles = []*os.File{remora}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, _ := cmd.Output()
+		if code := cmd.ProcessState.ExitCode(); code != 1 {
+			t.Errorf("remora %v: code %d, want 1", args, code)
+		}
+		if !strings.Contains(string(out), "cannot read the environment") {
+			t.Errorf("environments of others are not said to be unreadable:\n%s", out)
+		}
 	}
 }
 
