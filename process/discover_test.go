@@ -127,19 +127,28 @@ func TestUnmatched(t *testing.T) {
 	}
 }
 
+// unprivileged runs the test anew as another user with these capabilities; it is false in that run.
+func unprivileged(t *testing.T, capabilities ...uintptr) bool {
+	t.Helper()
+	const variable = "REMORA_TEST_UNPRIVILEGED"
+	if os.Getenv(variable) != "" {
+		return false
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: becomes another user")
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = []string{variable + "=yes"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, AmbientCaps: capabilities}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return true
+}
+
 // TestDenied: without CAP_SYS_PTRACE other users' processes are counted, kernel threads are not.
 func TestDenied(t *testing.T) {
-	const variable = "REMORA_TEST_DENIED"
-	if os.Getenv(variable) == "" {
-		if os.Geteuid() != 0 {
-			t.Skip("needs root: becomes another user")
-		}
-		cmd := exec.Command("/proc/self/exe", "-test.run=^TestDenied$", "-test.v")
-		cmd.Env = []string{variable + "=yes"}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
+	if unprivileged(t) {
 		return
 	}
 	fs := NewFS("/proc")
@@ -150,6 +159,18 @@ func TestDenied(t *testing.T) {
 	}
 	if _, err := fs.Process(os.Getppid()); !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "CAP_SYS_PTRACE") {
 		t.Errorf("got %v, want the remedy", err)
+	}
+}
+
+// TestEnvDenied: a process can be seen with CAP_SYS_PTRACE, its environment cannot.
+func TestEnvDenied(t *testing.T) {
+	if unprivileged(t, unix.CAP_SYS_PTRACE) {
+		return
+	}
+	for pid, want := range map[int]bool{os.Getpid(): false, os.Getppid(): true} {
+		if p, err := NewFS("/proc").Process(pid); err != nil || p.EnvDenied != want {
+			t.Errorf("%v, %+v, want EnvDenied %t", err, p, want)
+		}
 	}
 }
 

@@ -45,9 +45,10 @@ type Process struct {
 	Command string
 
 	// Env holds the variables named OTEL_* and REMORA_* of the environment that the
-	// process was started with. It is nil when there are none or they may not be read:
-	// for other users' processes that takes CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE.
-	Env map[string]string
+	// process was started with. It is nil when there are none or, EnvDenied, they may not be
+	// read: for other users' processes that takes CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE.
+	Env       map[string]string
+	EnvDenied bool
 
 	// ContainerID is the container's 64 hexadecimal digits, "" outside of containers.
 	ContainerID string
@@ -205,9 +206,11 @@ func (fs FS) describe(p Process) (Process, error) {
 		command, _, _ := bytes.Cut(data, []byte{0})
 		p.Command = string(command)
 	}
-	if data, err := fs.read(p.PID, "environ", maxEnviron); err == nil {
+	data, err := fs.read(p.PID, "environ", maxEnviron)
+	if err == nil {
 		p.Env = parseEnviron(data)
 	}
+	p.EnvDenied = errors.Is(err, os.ErrPermission)
 	if data, err := fs.read(p.PID, "cgroup", maxCgroup); err == nil {
 		p.ContainerID = containerID(string(data))
 	}

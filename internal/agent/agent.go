@@ -158,6 +158,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.cfg.Log.Warn("calls to other services are traced, but their traces do not go on there: traceparent is not written into requests",
 			zap.Error(a.cfg.CannotInject))
 	}
+	a.warnOwnAttributes()
 	if err := a.scan(); err != nil {
 		return errors.Join(err, a.Close())
 	}
@@ -207,6 +208,7 @@ func (a *Agent) scan() error {
 	}
 	for _, p := range appeared {
 		a.trace(p)
+		a.warnEnvironment(p)
 		if err := a.drain(); err != nil { // analysing many binaries takes longer than the ring buffer can wait
 			return err
 		}

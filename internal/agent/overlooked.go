@@ -7,8 +7,8 @@ import (
 	"github.com/remora-agent/remora/process"
 )
 
-// overlooked remembers what was said of programs that were named and are not traced.
-type overlooked struct{ unmatched, denied bool }
+// overlooked remembers what was said, once, of what the agent does not see.
+type overlooked struct{ unmatched, denied, environment bool }
 
 // warnOverlooked says why what was named may not be found: once at the start what no process runs, and once that there are
 // processes which could be it and cannot be looked at.
