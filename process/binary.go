@@ -24,8 +24,8 @@ var (
 	// ErrGarbled: a Go executable whose function or type names are obfuscated
 	// or whose tables are of a form that this version does not know.
 	ErrGarbled = errors.New("obfuscated or unknown form of Go executable")
-	// ErrTruncated: the file shrank while it was read.
-	ErrTruncated = errors.New("the executable was truncated while it was read")
+	// ErrTruncated: the file's end is missing, perhaps since it was opened.
+	ErrTruncated = errors.New("the executable is truncated")
 	// ErrNoType: the executable has no descriptor for a type: the program does
 	// not use it, or keeps it on the stack only.
 	ErrNoType = errors.New("no such type in the executable")

@@ -172,8 +172,8 @@ func TestHostileSizes(t *testing.T) {
 	}{
 		"one huge segment":      {1, sparse, sparse, ErrNotGo},
 		"many huge segments":    {100, sparse, sparse, ErrNotELF},
-		"segment past the end":  {1, sparse + 1, sparse, ErrNotELF},
-		"length that overflows": {1, ^uint64(0), 4096, ErrNotELF},
+		"segment past the end":  {1, sparse + 1, sparse, ErrTruncated},
+		"length that overflows": {1, ^uint64(0), 4096, ErrTruncated},
 		"file too large":        {1, 64, maxImage + 1, ErrUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {

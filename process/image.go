@@ -135,7 +135,9 @@ func (im *image) parse() (err error) {
 	default:
 		return fmt.Errorf("%w: it is not an executable or shared object", ErrUnsupported)
 	}
-	im.parseSegments(le.Uint64(d[32:]), le.Uint16(d[54:]), le.Uint16(d[56:]))
+	if err := im.parseSegments(le.Uint64(d[32:]), le.Uint16(d[54:]), le.Uint16(d[56:])); err != nil {
+		return err
+	}
 	if err := im.checkSegments(); err != nil {
 		return err
 	}
@@ -144,27 +146,31 @@ func (im *image) parse() (err error) {
 	return nil
 }
 
-func (im *image) parseSegments(table uint64, entrySize, count uint16) {
+func (im *image) parseSegments(table uint64, entrySize, count uint16) error {
 	const headerSize = 56
 	if entrySize < headerSize {
-		return
+		return nil
 	}
 	le := binary.LittleEndian
 	for i := range min(int(count), maxSegments) {
 		h := im.fileRange(table+uint64(i)*uint64(entrySize), headerSize)
 		if h == nil {
-			break
+			return im.truncated(table + uint64(count)*uint64(entrySize))
 		}
 		s := segment{
 			flags:  elf.ProgFlag(le.Uint32(h[4:])),
 			offset: le.Uint64(h[8:]),
 			addr:   le.Uint64(h[16:]),
 		}
-		s.data = im.fileRange(s.offset, le.Uint64(h[32:]))
+		size, kind := le.Uint64(h[32:]), elf.ProgType(le.Uint32(h))
+		s.data = im.fileRange(s.offset, size)
+		if kind == elf.PT_LOAD && size > 0 && s.data == nil {
+			return im.truncated(s.offset + size)
+		}
 		if len(s.data) == 0 || s.end() < s.addr {
 			continue
 		}
-		switch elf.ProgType(le.Uint32(h)) {
+		switch kind {
 		case elf.PT_LOAD:
 			im.segments = append(im.segments, s)
 		case elf.PT_NOTE:
@@ -175,6 +181,12 @@ func (im *image) parseSegments(table uint64, entrySize, count uint16) {
 		}
 	}
 	slices.SortFunc(im.segments, func(a, b segment) int { return cmp.Compare(a.addr, b.addr) })
+	return nil
+}
+
+// truncated is the error of a file that says of itself that it goes on up to end.
+func (im *image) truncated(end uint64) error {
+	return fmt.Errorf("%w: it has %d bytes, by its program headers %d or more; copy or build it again", ErrTruncated, len(im.data), end)
 }
 
 // checkSegments refuses a file that loads its contents many times over, which

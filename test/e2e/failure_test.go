@@ -25,7 +25,7 @@ func TestInspectRefuses(t *testing.T) {
 		"elfheader": good[:64],
 		"elfhalf":   append(append([]byte{}, good[:64]...), garbage(1<<16)...),
 	}
-	for _, cut := range []int{100, 1000, 4096, len(good) / 100, len(good) / 3, len(good) / 2} {
+	for _, cut := range []int{100, 1000, 4096, len(good) / 100, len(good) / 3, len(good) / 2, len(good) * 9 / 10} {
 		files["truncated-"+strconv.Itoa(cut)] = good[:cut]
 	}
 	for name, data := range files {
@@ -35,6 +35,9 @@ func TestInspectRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			refused(t, path)
+			if _, stderr, _ := testenv.Run(t, "inspect", path); strings.HasPrefix(name, "truncated") && !strings.Contains(stderr, "executable is truncated: it has "+strconv.Itoa(len(data))+" bytes") {
+				t.Errorf("%q does not say that the file is truncated", stderr)
+			}
 		})
 	}
 	t.Run("not Go", func(t *testing.T) { refused(t, "/bin/bash") })
