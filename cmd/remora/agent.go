@@ -123,6 +123,7 @@ func config(exporters, listen string) (agent.Config, error) {
 		log.Info("disabled by OTEL_SDK_DISABLED")
 		return cfg, nil
 	}
+	warnIgnored(os.Environ(), cfg.Sampler, log)
 	kernel := bpf.Probe()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // a neighbour of the programs that it traces: memory before CPU
@@ -181,7 +182,7 @@ func logger() (*zap.Logger, error) {
 	}
 	if s := os.Getenv("OTEL_LOG_LEVEL"); s != "" {
 		level, err := zap.ParseAtomicLevel(s)
-		if err != nil {
+		if err != nil || level.Level() > zap.ErrorLevel { // beyond are levels at which Remora says nothing
 			return nil, fmt.Errorf("OTEL_LOG_LEVEL=%q: want debug, info, warn or error", s)
 		}
 		cfg.Level = level

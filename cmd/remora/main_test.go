@@ -64,6 +64,7 @@ func TestErrors(t *testing.T) {
 		{"exporter", []string{"OTEL_TRACES_EXPORTER=zipkin"}, []string{"--exe", "x"}, []string{"OTEL_TRACES_EXPORTER", "zipkin", "otlp", "console", "none"}},
 		{"sampler", []string{"OTEL_TRACES_SAMPLER=some"}, []string{"--exe", "x"}, []string{"OTEL_TRACES_SAMPLER", "some", "traceidratio"}},
 		{"log level", []string{"OTEL_LOG_LEVEL=loud"}, []string{"--exe", "x"}, []string{"OTEL_LOG_LEVEL", "loud", "debug, info, warn or error"}},
+		{"log level of panics", []string{"OTEL_LOG_LEVEL=fatal"}, []string{"--exe", "x"}, []string{"OTEL_LOG_LEVEL", "fatal", "debug, info, warn or error"}},
 		{"endpoint", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4318"}, []string{"--exe", "x"}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"}},
 		{"run without a command", nil, []string{"run"}, []string{"arg"}},
 		{"run of nothing", nil, []string{"run", "--", "/no/such/program"}, []string{"/no/such/program"}},

@@ -126,7 +126,11 @@ const (
 const clientFixed = unsafe.Offsetof(clientHttpClientEvent{}.Text) + unsafe.Offsetof(clientHttpClientEvent{}.Text.Data)
 
 func newClientDecoder(getenv func(string) string) (probes.Decoder, error) {
-	d := clientDecoder{Cache: probes.NewCache(), methods: knownMethods(getenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"))}
+	methods, err := knownMethods(getenv)
+	if err != nil {
+		return nil, err
+	}
+	d := clientDecoder{Cache: probes.NewCache(), methods: methods}
 	return d.decode, nil
 }
 

@@ -118,7 +118,11 @@ const (
 const fixed = unsafe.Offsetof(serverHttpServerEvent{}.Text) + unsafe.Offsetof(serverHttpServerEvent{}.Text.Data)
 
 func newServerDecoder(getenv func(string) string) (probes.Decoder, error) {
-	d := decoder{Cache: probes.NewCache(), methods: knownMethods(getenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"))}
+	methods, err := knownMethods(getenv)
+	if err != nil {
+		return nil, err
+	}
+	d := decoder{Cache: probes.NewCache(), methods: methods}
 	return d.decode, nil
 }
 

@@ -1,6 +1,7 @@
 package nethttp
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"strconv"
@@ -25,15 +26,21 @@ type request struct {
 }
 
 // knownMethods follows the conventions: RFC 9110, PATCH and QUERY, unless the variable's list replaces them.
-func knownMethods(list string) []string {
+func knownMethods(getenv func(string) string) (methods []string, err error) {
+	const variable = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"
+	list := getenv(variable)
 	if list == "" {
-		return []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"}
+		return []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"}, nil
 	}
-	methods := strings.Split(list, ",")
-	for i := range methods {
-		methods[i] = strings.TrimSpace(methods[i])
+	for method := range strings.SplitSeq(list, ",") {
+		if method = strings.TrimSpace(method); method != "" {
+			methods = append(methods, method)
+		}
 	}
-	return methods
+	if len(methods) == 0 {
+		return nil, fmt.Errorf("%s=%q: it lists no method (want names such as GET,POST, or unset it)", variable, list)
+	}
+	return methods, nil
 }
 
 // fill writes the request into the span by the stable conventions for HTTP servers:

@@ -9,6 +9,8 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/remora-agent/remora/probes"
 )
 
 // TestWholeSpan compares whole spans: a request with everything, and one with nothing.
@@ -90,6 +92,8 @@ func TestMethod(t *testing.T) {
 		{"REPORT", "", "GET, PROPFIND ,REPORT", "REPORT", is("REPORT")},
 		{"POST", "", "GET", "HTTP", other("POST")}, // the list overrides, it does not add
 		{"get", "", "get", "get", is("get")},
+		{"POST", "", ",GET,,POST,", "POST", is("POST")},
+		{"_OTHER", "", ",GET,,POST,", "HTTP", other("_OTHER")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.method+" "+tt.known, func(t *testing.T) {
@@ -104,6 +108,16 @@ func TestMethod(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestNoKnownMethods(t *testing.T) {
+	for _, list := range []string{",", " ", " , "} {
+		for _, decoder := range []func(func(string) string) (probes.Decoder, error){newServerDecoder, newClientDecoder} {
+			if _, err := decoder(func(string) string { return list }); err == nil || !strings.Contains(err.Error(), "lists no method") {
+				t.Errorf("%q: %v", list, err)
+			}
+		}
 	}
 }
 

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/remora-agent/remora/export"
+)
+
+// ownVariables are all variables that begin with REMORA_, but those of tests.
+var ownVariables = []string{"REMORA_LISTEN", "REMORA_MAX_OPERATIONS", "REMORA_INJECT", "REMORA_PROPAGATION"}
+
+// warnIgnored says which variables of the environment have no effect: names that look like ours, and an argument that the sampler does
+// not take, which the specification has ignored.
+func warnIgnored(environ []string, sampler export.Sampler, log *zap.Logger) {
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		switch {
+		case value == "":
+		case name == "OTEL_TRACES_SAMPLER_ARG" && sampler.Root != export.Ratio:
+			log.Warn("OTEL_TRACES_SAMPLER_ARG is ignored: only traceidratio and parentbased_traceidratio of OTEL_TRACES_SAMPLER take it",
+				zap.String("value", value))
+		case strings.HasPrefix(name, "REMORA_") && !strings.HasPrefix(name, "REMORA_TEST_") && !slices.Contains(ownVariables, name):
+			log.Warn("a variable is ignored: Remora has none of this name", zap.String("variable", name), zap.String("nearest", nearest(name)))
+		}
+	}
+}
+
+// nearest is the variable of ours that takes the fewest edits to make of name.
+func nearest(name string) string {
+	return slices.MinFunc(ownVariables, func(a, b string) int { return edits(name, a) - edits(name, b) })
+}
+
+// edits is the Levenshtein distance: how many bytes to insert, delete or replace.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1) // the distances of what was seen of a to all beginnings of b
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/remora-agent/remora/export"
+)
+
+func TestWarnIgnored(t *testing.T) {
+	env := []string{
+		"REMORA_LISTEN=none", "REMORA_TEST_FAIL_READ=1", "OTEL_TRACES_SAMPLER_ARG=abc", "PATH=/bin", "REMORA_EMPTY=",
+		"REMORA_MAX_OPERATION=9", "REMORA_INJCT=steer", "remora_inject=steer",
+	}
+	const argument = "OTEL_TRACES_SAMPLER_ARG abc"
+	unknown := []string{"a REMORA_MAX_OPERATION REMORA_MAX_OPERATIONS", "a REMORA_INJCT REMORA_INJECT"}
+	for _, tt := range []struct {
+		sampler export.Sampler
+		want    []string
+	}{
+		{export.Sampler{Root: export.AlwaysOn}, append([]string{argument}, unknown...)},
+		{export.Sampler{Root: export.Ratio}, unknown},
+	} {
+		core, logs := observer.New(zapcore.DebugLevel)
+		warnIgnored(env, tt.sampler, zap.New(core))
+		var got []string
+		for _, entry := range logs.All() {
+			line, _, _ := strings.Cut(entry.Message, " ")
+			for _, field := range entry.Context {
+				line += " " + field.String
+			}
+			got = append(got, line)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestEdits(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"abc", "abc", 0}, {"ab", "ba", 2}} {
+		if got := edits(tt.a, tt.b); got != tt.want {
+			t.Errorf("%q, %q: %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
