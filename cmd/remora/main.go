@@ -17,6 +17,10 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == startCommand {
 		os.Exit(start(os.Args[2:]))
 	}
+	if len(os.Args) > 1 && os.Args[1] == witnessCommand {
+		testify()
+		return
+	}
 	err := root().ExecuteContext(context.Background())
 	var exit exitCode
 	switch {

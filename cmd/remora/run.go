@@ -49,12 +49,17 @@ Traces are printed, unless OTEL_TRACES_EXPORTER says otherwise. Signals go to th
 // run starts the command as a child that waits until its probes are attached, and only then executes it: uprobes of a
 // process stay with it when it executes a program.
 func run(cfg agent.Config, path string, args []string) error {
+	w, err := startWitness()
+	if err != nil {
+		return err
+	}
+	defer w.close()
 	child, err := startWaiting(path, args)
 	if err != nil {
 		return err
 	}
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(signals, forwarded...)
 	cfg.Selector = process.Selector{Descendants: []int{child.Process.Pid}}
 	a, err := agent.New(cfg)
 	if err != nil {
@@ -72,8 +77,7 @@ func run(cfg agent.Config, path string, args []string) error {
 	for {
 		select {
 		case s := <-signals:
-			// A terminal's signals reach the child without us.
-			if s == syscall.SIGTERM || s == syscall.SIGUSR1 || s == syscall.SIGUSR2 || !terminal(os.Stdin) {
+			if !w.got(s) {
 				child.Process.Signal(s)
 			}
 		case <-ended:
