@@ -23,33 +23,7 @@ func warnIgnored(environ []string, sampler export.Sampler, log *zap.Logger) {
 			log.Warn("OTEL_TRACES_SAMPLER_ARG is ignored: only traceidratio and parentbased_traceidratio of OTEL_TRACES_SAMPLER take it",
 				zap.String("value", value))
 		case strings.HasPrefix(name, "REMORA_") && !strings.HasPrefix(name, "REMORA_TEST_") && !slices.Contains(ownVariables, name):
-			log.Warn("a variable is ignored: Remora has none of this name", zap.String("variable", name), zap.String("nearest", nearest(name)))
+			log.Warn("a variable is ignored: Remora has none of this name", zap.String("variable", name), zap.Strings("known", ownVariables))
 		}
 	}
-}
-
-// nearest is the variable of ours that takes the fewest edits to make of name.
-func nearest(name string) string {
-	return slices.MinFunc(ownVariables, func(a, b string) int { return edits(name, a) - edits(name, b) })
-}
-
-// edits is the Levenshtein distance: how many bytes to insert, delete or replace.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1) // the distances of what was seen of a to all beginnings of b
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

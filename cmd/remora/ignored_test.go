@@ -18,7 +18,7 @@ func TestWarnIgnored(t *testing.T) {
 		"REMORA_MAX_OPERATION=9", "REMORA_INJCT=steer", "remora_inject=steer",
 	}
 	const argument = "OTEL_TRACES_SAMPLER_ARG abc"
-	unknown := []string{"a REMORA_MAX_OPERATION REMORA_MAX_OPERATIONS", "a REMORA_INJCT REMORA_INJECT"}
+	unknown := []string{"a REMORA_MAX_OPERATION ", "a REMORA_INJCT "}
 	for _, tt := range []struct {
 		sampler export.Sampler
 		want    []string
@@ -38,17 +38,6 @@ func TestWarnIgnored(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Error(diff)
-		}
-	}
-}
-
-func TestEdits(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"abc", "abc", 0}, {"ab", "ba", 2}} {
-		if got := edits(tt.a, tt.b); got != tt.want {
-			t.Errorf("%q, %q: %d, want %d", tt.a, tt.b, got, tt.want)
 		}
 	}
 }
