@@ -15,8 +15,8 @@ import (
 // https://github.com/golang/go/blob/go1.26.8/src/runtime/symtab.go#L580
 const functabEntry = 8
 
-// maxMatches bounds the functions that Functions returns for one key.
-const maxMatches = 1 << 20
+// maxMatches bounds the functions that Functions returns.
+const maxMatches = 1 << 18
 
 // Function is one piece of code with a name of its own.
 type Function struct {
@@ -40,7 +40,7 @@ func (b *Binary) Functions(names ...string) (found map[string][]Function) {
 	defer b.image.recoverFault(debug.SetPanicOnFault(true), &err)
 	defer b.image.release()
 	wanted := b.md.findNames(names)
-	result := map[string][]Function{}
+	result, count := map[string][]Function{}, 0
 	for i := range b.md.functionCount() {
 		name, ok := wanted[b.md.nameOffset(i)]
 		if !ok {
@@ -51,9 +51,10 @@ func (b *Binary) Functions(names ...string) (found map[string][]Function) {
 			continue
 		}
 		for _, key := range name.keys {
-			if len(result[key]) < maxMatches {
-				result[key] = append(result[key], Function{name.text, addr, size})
+			if count++; count > maxMatches {
+				return result
 			}
+			result[key] = append(result[key], Function{name.text, addr, size})
 		}
 	}
 	return result
@@ -158,33 +159,35 @@ type wantedName struct {
 // their position there. Comparing positions afterwards is much quicker than
 // comparing every function's name.
 func (md *moduledata) findNames(names []string) map[uint32]wantedName {
-	exact, prefixes := map[string]bool{}, []string{}
+	exact, prefixes := map[string]wantedName{}, []string{}
 	var lengths [256]bool // modulo 256; most names differ from the wanted ones by their length already
 	for _, name := range names {
 		if !strings.HasSuffix(name, "*") {
-			exact[name], lengths[len(name)%len(lengths)] = true, true
+			exact[name], lengths[len(name)%len(lengths)] = wantedName{name, []string{name}}, true
 		} else if !slices.Contains(prefixes, name) {
 			prefixes = append(prefixes, name)
 		}
 	}
-	found := map[uint32]wantedName{}
-	for at := 0; at < len(md.funcNames) && len(found) < maxMatches; {
+	found, count := map[uint32]wantedName{}, 0
+	for at := 0; at < len(md.funcNames) && count < maxMatches; {
 		length := bytes.IndexByte(md.funcNames[at:], 0)
 		if length < 0 {
 			break
 		}
 		name := md.funcNames[at : at+length]
-		var keys []string
-		if lengths[length%len(lengths)] && exact[string(name)] {
-			keys = append(keys, string(name))
+		var match wantedName
+		if lengths[length%len(lengths)] {
+			match = exact[string(name)]
 		}
 		for _, pattern := range prefixes {
 			if p := pattern[:len(pattern)-1]; length >= len(p) && string(name[:len(p)]) == p {
-				keys = append(keys, pattern)
+				match.keys = append(match.keys, pattern)
 			}
 		}
-		if keys != nil {
-			found[uint32(at)] = wantedName{string(name), keys}
+		if match.keys != nil {
+			match.text = string(name)
+			found[uint32(at)] = match
+			count += len(match.keys)
 		}
 		at += length + 1
 	}

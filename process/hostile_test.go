@@ -2,12 +2,14 @@ package process
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,6 +81,9 @@ func TestHostile(t *testing.T) {
 		"huge function of JMP":     func(f *forgery) { f.hugeFunction(0xeb, 0x7f) },
 		"huge function of JNE RET": func(f *forgery) { f.hugeFunction(0x75, 0x00, 0xc3) },
 		"relocations in disorder":  manyRelocations,
+		"inlined calls":            func(f *forgery) { f.manyInlined(1<<20, func(uint32) uint32 { return ^uint32(0) }) },
+		"inlined in each other":    func(f *forgery) { f.manyInlined(1<<20, func(call uint32) uint32 { return call - 1 }) },
+		"inlined in small code":    func(f *forgery) { f.manyInlined(16, func(uint32) uint32 { return ^uint32(0) }) },
 		"sparse, 1 GB":             func(f *forgery) { f.size = 1 << 30 },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -312,33 +317,81 @@ func (f *forgery) hugeFunction(pattern ...byte) {
 	}
 }
 
+// manyInlined gives all functions, every other one of which has size bytes, the same table of inlined calls, as long as there may be, and each call a name of
+// its own that is spelled as every other one's. A call is inlined in what parent says is the code there.
+func (f *forgery) manyInlined(size uint32, parent func(call uint32) uint32) {
+	le := binary.LittleEndian
+	names := append(bytes.Repeat([]byte("main.inlined\x00sync.(*Mutex).Lock\x00"), maxInlinedCalls/2), "runtime.mallocgc\x00"...)
+	table := []byte{0} // the first has no number
+	for at := range maxInlineEntries {
+		change := byte(2) // one up
+		if at >= maxInlinedCalls {
+			change = byte(1 + at%2) // down, up
+		}
+		table = append(table, change, 1)
+	}
+	var calls []byte
+	for i := range uint32(maxInlinedCalls) {
+		name := i / 2 * 32 // both names together
+		if i%2 > 0 {
+			name += uint32(len("main.inlined\x00"))
+		}
+		calls = le.AppendUint32(append(calls, 0, 0, 0, 0), name)
+		calls = le.AppendUint32(le.AppendUint32(calls, parent(i)), 0)
+	}
+	f.extend(slices.Concat(names, table, calls), elf.PT_LOAD)
+	f.put(f.moduledata+wordFuncNames*wordSize, extended, uint64(len(names)), uint64(len(names)))
+	f.put(f.moduledata+wordPCTable*wordSize, extended+uint64(len(names)), uint64(len(table)), uint64(len(table)))
+	f.put(f.moduledata+40*wordSize, extended+uint64(len(names)+len(table)))
+	records, _, _ := f.image.slice(f.moduledata + wordFunctions*wordSize)
+	functab, n, _ := f.image.slice(f.moduledata + wordFunctab*wordSize)
+	record := le.Uint32(f.at(functab + 4))
+	head := f.at(records + uint64(record))
+	clear(head[:funcRecordSize])
+	le.PutUint32(head[4:], uint32(len(names)-len("runtime.mallocgc\x00")))
+	head[funcTables], head[funcDataCount] = tableInlined+1, dataInlined+1
+	le.PutUint32(head[funcRecordSize+4*tableInlined:], 1)
+	le.PutUint32(head[funcRecordSize+4*(tableInlined+1+dataInlined):], 0)
+	for i := range n {
+		le.PutUint32(f.at(functab+i*functabEntry), size*uint32(i%2))
+		le.PutUint32(f.at(functab+i*functabEntry+4), record)
+	}
+}
+
+// extended is where extend puts its data.
+const extended = 1 << 31
+
+// extend adds data to the file, by program headers of these kinds in the place of the last ones, which are not needed.
+func (f *forgery) extend(data []byte, kinds ...elf.ProgType) {
+	le := binary.LittleEndian
+	f.contents = append(f.contents, make([]byte, -len(f.contents)&7)...)
+	offset, size := uint64(len(f.contents)), uint64(len(data))
+	f.contents = append(f.contents, data...)
+	headers, n := le.Uint64(f.contents[32:]), uint64(le.Uint16(f.contents[56:]))
+	for i, kind := range kinds {
+		h := f.contents[headers+56*(n-1-uint64(i)):]
+		le.PutUint32(h, uint32(kind))
+		for at, w := range map[int]uint64{8: offset, 16: extended, 24: extended, 32: size, 40: size} {
+			le.PutUint64(h[at:], w)
+		}
+	}
+}
+
 // manyRelocations makes the file position-independent, with a long table of relocations in no order behind all else.
 func manyRelocations(f *forgery) {
 	le := binary.LittleEndian
-	le.PutUint16(f.contents[16:], 3) // ET_DYN
+	le.PutUint16(f.contents[16:], uint16(elf.ET_DYN))
 	const count = maxStrays
-	table := uint64(len(f.contents)+7) &^ 7
 	random := rand.New(rand.NewPCG(1, 2))
-	contents := make([]byte, table+64+count*relaSize)
-	copy(contents, f.contents)
-	f.contents = contents
-	const base = 1 << 31
+	data := make([]byte, 64+count*relaSize)
 	for i := range uint64(count) {
-		r := contents[table+64+i*relaSize:]
+		r := data[64+i*relaSize:]
 		le.PutUint64(r, uint64(random.Uint32()))
 		le.PutUint64(r[8:], 8) // R_X86_64_RELATIVE
 		le.PutUint64(r[16:], uint64(random.Uint32()))
 	}
-	for i, w := range []uint64{7, base + 64, 8, count * relaSize, 0, 0} { // DT_RELA, DT_RELASZ, DT_NULL
-		le.PutUint64(contents[table+uint64(i)*8:], w)
+	for i, w := range []uint64{7, extended + 64, 8, count * relaSize, 0, 0} { // DT_RELA, DT_RELASZ, DT_NULL
+		le.PutUint64(data[i*8:], w)
 	}
-	headers, n := le.Uint64(contents[32:]), uint64(le.Uint16(contents[56:]))
-	size := uint64(len(contents)) - table
-	for i, kind := range []uint32{1, 2} { // PT_LOAD, PT_DYNAMIC in place of the last two, which are not needed
-		h := contents[headers+56*(n-2+uint64(i)):]
-		le.PutUint32(h, kind)
-		for at, w := range map[int]uint64{8: table, 16: base, 24: base, 32: size, 40: size} {
-			le.PutUint64(h[at:], w)
-		}
-	}
+	f.extend(data, elf.PT_LOAD, elf.PT_DYNAMIC)
 }

@@ -36,10 +36,14 @@ const (
 	inlinedCallParent = 8 // offset of an instruction of the caller, from the function's start
 	noFuncData        = ^uint32(0)
 	maxInlinedCalls   = 1 << 16 // of one function
+	maxInlineEntries  = 1 << 20 // of one function's table of values by address
 )
 
-// Inlined returns where the functions with the given names (without patterns) were put in the place of calls, each name's in order of address. It
-// knows nothing of programs built with Go before 1.20.
+// MaxCopies is the largest number of functions with copies that Inlined returns for one name: far more than there are probes for.
+const MaxCopies = 256
+
+// Inlined returns where the functions with the given names (without patterns) were put in the place of calls, each name's in order of address, the
+// first MaxCopies of them. It knows nothing of programs built with Go before 1.20.
 func (b *Binary) Inlined(names ...string) (found map[string][]Inlined) {
 	var err error
 	defer b.image.recoverFault(debug.SetPanicOnFault(true), &err)
@@ -52,33 +56,43 @@ func (b *Binary) Inlined(names ...string) (found map[string][]Inlined) {
 	wanted := md.findNames(names)
 	budget := maxInlineSteps
 	for i := range md.functionCount() {
-		tree := md.inlineTree(b.image, i, &budget)
-		var here []uint32
+		_, size, ok := md.extent(i)
+		if !ok {
+			continue
+		}
+		tree := md.inlineTree(b.image, i, size, &budget)
+		var here map[string]bool
 		for at := range tree.count() {
-			if _, ok := wanted[tree.name(at)]; ok && !slices.Contains(here, tree.name(at)) {
-				here = append(here, tree.name(at))
+			if name, ok := wanted[tree.name(at)]; ok && len(result[name.text]) < MaxCopies {
+				if here == nil {
+					here = map[string]bool{}
+				}
+				here[name.text] = true
+			}
+		}
+		if here != nil {
+			in, ok := md.function(i)
+			if !ok {
+				continue
+			}
+			budget -= len(in.Name)
+			for name := range here {
+				if budget < 0 {
+					break
+				}
+				of := func(at int) bool { return wanted[tree.name(at)].text == name }
+				result[name] = append(result[name], Inlined{name, in, tree.copies(of, in, &budget)})
 			}
 		}
 		if budget -= tree.count(); budget < 0 {
 			break
 		}
-		if here == nil {
-			continue
-		}
-		in, ok := md.function(i)
-		if !ok {
-			continue
-		}
-		for _, name := range here {
-			text := wanted[name].text
-			result[text] = append(result[text], Inlined{text, in, tree.copies(name, in)})
-		}
 	}
 	return result
 }
 
-// maxInlineSteps bounds what one search looks at: entries of all tables together. The largest programs have some millions.
-const maxInlineSteps = 1 << 26
+// maxInlineSteps bounds what one search looks at and keeps: entries of all tables together, and bytes. The largest programs have some millions.
+const maxInlineSteps = 1 << 24
 
 // inlineTree is what the tables say of the calls that are inlined in a function.
 type inlineTree struct {
@@ -108,8 +122,8 @@ func (t *inlineTree) parent(i int) int32 {
 	return t.code[next].number
 }
 
-// copies returns the instructions of the tree's function that belong to calls of another one, by the place of its name.
-func (t *inlineTree) copies(name uint32, in Function) []extent {
+// copies returns the instructions of the tree's function that belong to the calls, by their places, that of says.
+func (t *inlineTree) copies(of func(int) bool, in Function, budget *int) []extent {
 	const unknown, pending, no, yes = 0, 1, 2, 3
 	known := make([]uint8, t.count())
 	var belongs func(number int32) bool
@@ -119,7 +133,7 @@ func (t *inlineTree) copies(name uint32, in Function) []extent {
 		}
 		if known[number] == unknown {
 			known[number] = pending
-			is := t.name(int(number)) == name || belongs(t.parent(int(number)))
+			is := of(int(number)) || belongs(t.parent(int(number)))
 			known[number] = no
 			if is {
 				known[number] = yes
@@ -129,15 +143,23 @@ func (t *inlineTree) copies(name uint32, in Function) []extent {
 	}
 	var found []extent
 	for _, c := range t.code {
-		if belongs(c.number) {
-			found = append(found, extent{in.Addr + c.start, in.Addr + min(c.end, in.Size)})
+		if !belongs(c.number) {
+			continue
+		}
+		e := extent{in.Addr + c.start, in.Addr + c.end}
+		if last := len(found) - 1; last >= 0 && found[last].end == e.start {
+			found[last].end = e.end
+		} else {
+			found = append(found, e)
 		}
 	}
+	const perExtent, perCall = 16, 16 // bytes; steps of the search for the parent
+	*budget -= len(t.code) + perCall*t.count() + perExtent*len(found)
 	return found
 }
 
-// inlineTree returns the calls that are inlined in the i-th function, none where the tables make no sense.
-func (md *moduledata) inlineTree(im *image, i int, budget *int) inlineTree {
+// inlineTree returns the calls that are inlined in the i-th function, of size bytes, none where the tables make no sense.
+func (md *moduledata) inlineTree(im *image, i int, size uint64, budget *int) inlineTree {
 	le := binary.LittleEndian
 	record := uint64(le.Uint32(md.functab[i*functabEntry+4:]))
 	if record+funcRecordSize > uint64(len(md.functions)) {
@@ -152,7 +174,7 @@ func (md *moduledata) inlineTree(im *image, i int, budget *int) inlineTree {
 	if offset == noFuncData {
 		return inlineTree{}
 	}
-	tree := inlineTree{code: md.numbers(le.Uint32(head[funcRecordSize+4*tableInlined:]), budget)}
+	tree := inlineTree{code: md.numbers(le.Uint32(head[funcRecordSize+4*tableInlined:]), min(size, maxImage), budget)}
 	highest := int32(-1)
 	for _, c := range tree.code {
 		highest = max(highest, c.number)
@@ -164,23 +186,23 @@ func (md *moduledata) inlineTree(im *image, i int, budget *int) inlineTree {
 	return tree
 }
 
-// numbers returns a table of values by address: https://github.com/golang/go/blob/go1.26.8/src/runtime/symtab.go#L1182
-func (md *moduledata) numbers(table uint32, budget *int) (code []numbered) {
+// numbers returns a table of values by address, for a function of size bytes: https://github.com/golang/go/blob/go1.26.8/src/runtime/symtab.go#L1182
+func (md *moduledata) numbers(table uint32, size uint64, budget *int) (code []numbered) {
 	if table == 0 || uint64(table) >= uint64(len(md.pcTable)) {
 		return nil
 	}
 	c := numbered{number: -1}
-	for rest := md.pcTable[table:]; *budget > 0; *budget-- {
+	for rest := md.pcTable[table:]; c.end < size && len(code) < maxInlineEntries && *budget > 0; *budget-- {
 		delta, n := binary.Uvarint(rest)
 		if n <= 0 || delta == 0 && len(code) > 0 {
 			break
 		}
-		size, m := binary.Uvarint(rest[n:])
-		if m <= 0 || size > maxListing {
+		steps, m := binary.Uvarint(rest[n:])
+		if m <= 0 || steps > size {
 			break
 		}
 		c.number += int32(uint32(delta)>>1) ^ -int32(delta&1)
-		c.start, c.end = c.end, c.end+size*md.quantum
+		c.start, c.end = c.end, min(c.end+steps*md.quantum, size)
 		code = append(code, c)
 		rest = rest[n+m:]
 	}
