@@ -70,24 +70,29 @@ func (p *Program) copyPoints(b search, copied process.Inlined) (points []Point, 
 	return nil, false
 }
 
-// How the compiler names function literals. From Go 1.22 on, those in a literal have numbers only.
+// How the compiler names function literals. From Go 1.22 on, those in a literal, or in what it makes of the body of a loop or of a call by go or defer,
+// have numbers only: https://github.com/golang/go/blob/go1.27.4/src/cmd/compile/internal/ir/func.go#L436
 var (
-	literal       = regexp.MustCompile(`\.func[0-9]+(\.[0-9]+)*$`)
+	literal       = regexp.MustCompile(`(\.(func|gowrap|deferwrap)|-range)[0-9]+(\.[0-9]+)*$`)
+	loopBody      = regexp.MustCompile(`-range[0-9]+[^/]*$`)
 	nestedLiteral = regexp.MustCompile(`^\.[0-9]+$`)
 	outerLiteral  = regexp.MustCompile(`^\.func[0-9]+$`)
 )
 
-// literals returns the function literals of a copy. Before Go 1.27 the compiler names them after both functions, and after what else the copy is inlined
-// in; since then copies share them, and they may be those that the function itself gives to c.Without, which it has points for.
+// literals returns the function literals of a copy. Before Go 1.27 the compiler names them after both functions (but not after the body of a loop), and
+// after what else the copy is inlined in; since then copies share them, and they may be those that the function itself gives to c.Without, which it has
+// points for.
 func (s search) literals(c probes.Copy, copied process.Inlined) []process.Function {
-	inside, all := copied.In.Name+".*", copied.Name+".*"
+	inside, all := loopBody.ReplaceAllString(copied.In.Name, "")+".*", copied.Name+".*"
 	found := s.Functions(inside, all)
 	own := slices.DeleteFunc(found[inside], func(f process.Function) bool { return !isLiteralOf(f.Name, copied.Name) })
 	names := outerLiteral
 	if literal.MatchString(copied.In.Name) {
 		names = nestedLiteral
-	} else if _, err := find(s.Binary, probes.Site{Func: c.Of, Without: c.Without}, s.functions[c.Of]); err != nil {
-		return own
+	} else if of := s.functions[c.Of]; len(of) > 0 {
+		if _, err := find(s.Binary, probes.Site{Func: c.Of, Without: c.Without}, of); err != nil {
+			return own
+		}
 	}
 	return append(own, slices.DeleteFunc(found[all], func(f process.Function) bool {
 		return !names.MatchString(strings.TrimPrefix(f.Name, copied.Name))

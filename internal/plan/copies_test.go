@@ -66,3 +66,36 @@ func TestCopies(t *testing.T) {
 		})
 	}
 }
+
+// TestOnlyCopies: of methods that have no function left, and in functions that the compiler has made, copies have points as well.
+func TestOnlyCopies(t *testing.T) {
+	for _, tt := range []struct {
+		version string
+		want    map[string][]string // functions with points for copies, by program
+	}{
+		{"1.26.8", map[string][]string{"db_call": {"main.looped.(*DB).QueryContext.func1", "main.direct.(*DB).ExecContext.func1"}}},
+		{"1.27.4", map[string][]string{"db_call": {"database/sql.(*DB).QueryContext.1", "database/sql.(*DB).ExecContext.func1"}}},
+	} {
+		t.Run(tt.version, func(t *testing.T) {
+			hot := "* database/sql.(*Conn).QueryContext\n* database/sql.(*Tx).QueryContext\n* database/sql.(*DB).QueryContext\n* database/sql.(*DB).ExecContext\n"
+			b := open(t, "testdata/copies", testenv.BuildSpec{Go: tt.version, Stripped: true, Hot: hot})
+			p := Make(b, databasesql.Probe())
+			got := map[string][]string{}
+			for _, program := range p.Programs {
+				for _, copied := range program.Unseen {
+					t.Errorf("%s does not see the copy of %s in %s", program.Name, copied.Name, copied.In.Name)
+				}
+				for _, point := range program.Points {
+					if point.Site >= len(program.Sites) {
+						got[program.Name] = append(got[program.Name], point.Func.Name)
+					}
+				}
+			}
+			for name, want := range tt.want {
+				if !slices.Equal(got[name], want) {
+					t.Errorf("%s has points for copies in %v, want %v", name, got[name], want)
+				}
+			}
+		})
+	}
+}
