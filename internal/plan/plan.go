@@ -162,9 +162,9 @@ func needless(b search, program probes.Program) bool {
 	return err == nil
 }
 
-// unused says whether the binary has no function of an optional program that goes to every one that it has.
+// unused says whether the binary has no function of an optional program that goes to every one that it has, nor a copy of one.
 func unused(b search, program probes.Program) bool {
-	has := func(site probes.Site) bool { return len(b.functions[site.Func]) > 0 }
+	has := func(site probes.Site) bool { return len(b.functions[site.Func]) > 0 || len(b.inlined[site.Func]) > 0 }
 	return program.Every && program.Optional && !slices.ContainsFunc(program.Sites, has)
 }
 
