@@ -82,6 +82,8 @@ type Point struct {
 
 	// Return is the address right behind the call whose return this point is at, 0 at points that neither Resume nor LoopEnd found.
 	Return uint64
+	// Call is the address of the call that a point of AfterCall or BehindCalls is behind.
+	Call uint64
 }
 
 // NoReg as Location.Reg says that the word is in a register that is not one of the ABI's integer registers.
@@ -258,6 +260,7 @@ func (c Code) AfterCall(callee string, results, needed int) ([]Point, error) {
 		if !ok {
 			return nil, fmt.Errorf("find point after call of %s at %#x: no instruction is provably next", callee, in.addr)
 		}
+		p.Call = in.addr
 		points = append(points, p)
 	}
 	if points == nil && l.err != nil {
@@ -288,7 +291,7 @@ func (c Code) BehindCalls(callee string, results int) ([]Point, error) {
 			return nil, fmt.Errorf("find point behind call of %s: the kernel takes no probe at %#x", callee, in.end())
 		}
 		p := l.point(i+1, "instruction behind the call")
-		p.Results = l.newTrace().findResults(results, l.delta[i+1])
+		p.Call, p.Results = in.addr, l.newTrace().findResults(results, l.delta[i+1])
 		points = append(points, p)
 	}
 	if points == nil {

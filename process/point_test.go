@@ -157,7 +157,7 @@ func TestAfterCall(t *testing.T) {
 			74 01          ; 1024 JE 1027
 			90             ; 1026 NOP
 			c3             ; 1027 RET`, 4, 0,
-			Point{Addr: 0x1024, Asm: "JE 0x1027", Cost: Emulated, Why: "next emulated instruction after the call",
+			Point{Addr: 0x1024, Call: 0x1000, Asm: "JE 0x1027", Cost: Emulated, Why: "next emulated instruction after the call",
 				Results: []Location{reg(NoReg, 13), stack(8), {}, reg(3, amd64DI)}}},
 		{"indirect call", "amd64", `
 			e8 fb 0f 00 00 ; 1000 CALL 2000
@@ -165,7 +165,7 @@ func TestAfterCall(t *testing.T) {
 			ff d6          ; 100a CALL SI
 			e8 ef 1f 00 00 ; 100c CALL 3000
 			c3             ; 1011 RET`, 1, 0,
-			Point{Addr: 0x100c, Asm: "CALL 0x3000", Cost: Emulated, Why: "next call after the return", Results: []Location{{}}}},
+			Point{Addr: 0x100c, Call: 0x1000, Asm: "CALL 0x3000", Cost: Emulated, Why: "next call after the return", Results: []Location{{}}}},
 		{"other way in", "amd64", `
 			74 08          ; 1000 JE 100a
 			e8 f9 0f 00 00 ; 1002 CALL 2000
@@ -173,12 +173,12 @@ func TestAfterCall(t *testing.T) {
 			31 c0          ; 100a XORL AX, AX
 			90             ; 100c NOP
 			c3             ; 100d RET`, 1, 0,
-			Point{Addr: 0x1007, Asm: "MOVQ AX, CX", Why: "instruction after the call: no emulated one is provably next",
+			Point{Addr: 0x1007, Call: 0x1002, Asm: "MOVQ AX, CX", Why: "instruction after the call: no emulated one is provably next",
 				Results: []Location{reg(0, amd64AX)}}},
 		{"return", "amd64", `
 			e8 fb 0f 00 00 ; 1000 CALL 2000
 			c3             ; 1005 RET`, 1, 0,
-			Point{Addr: 0x1005, Asm: "RET", Why: "RET after the call", Results: []Location{reg(0, amd64AX)}}},
+			Point{Addr: 0x1005, Call: 0x1000, Asm: "RET", Why: "RET after the call", Results: []Location{reg(0, amd64AX)}}},
 		{"pointer to stack", "amd64", `
 			48 83 ec 18    ; 1000 SUBQ $24, SP
 			e8 f7 0f 00 00 ; 1004 CALL 2000
@@ -189,7 +189,7 @@ func TestAfterCall(t *testing.T) {
 			48 89 08       ; 1019 MOVQ CX, 0(AX)
 			90             ; 101c NOP
 			c3             ; 101d RET`, 3, 0,
-			Point{Addr: 0x101c, Asm: "NOPL", Cost: Emulated, SPDelta: -24, Why: "next emulated instruction after the call",
+			Point{Addr: 0x101c, Call: 0x1004, Asm: "NOPL", Cost: Emulated, SPDelta: -24, Why: "next emulated instruction after the call",
 				Results: []Location{stack(0), {}, reg(2, amd64CX)}}},
 		{"moves", "arm64", `
 			fe 0f 1c f8 ; 1000 MOVD.W R30, -64(RSP)
@@ -200,7 +200,7 @@ func TestAfterCall(t *testing.T) {
 			01 00 80 d2 ; 1014 MOVD $0, R1
 			1b 00 00 90 ; 1018 ADRP 1000, R27
 			c0 03 5f d6 ; 101c RET`, 3, 0,
-			Point{Addr: 0x1018, Asm: "ADRP 0(PC), R27", Cost: Emulated, SPDelta: -64,
+			Point{Addr: 0x1018, Call: 0x1004, Asm: "ADRP 0(PC), R27", Cost: Emulated, SPDelta: -64,
 				Why: "next emulated instruction after the call", Results: []Location{stack(16), reg(NoReg, 17), reg(2, 2)}}},
 		{"a result is lost", "arm64", `
 			00 04 00 94 ; 1000 CALL 2000
@@ -208,7 +208,7 @@ func TestAfterCall(t *testing.T) {
 			02 00 00 14 ; 1008 JMP 1010
 			c0 03 5f d6 ; 100c RET
 			c0 03 5f d6 ; 1010 RET`, 4, 4,
-			Point{Addr: 0x1004, Asm: "MOVD 112(RSP), R3", Why: "instruction after the call: a result is lost before the next emulated one",
+			Point{Addr: 0x1004, Call: 0x1000, Asm: "MOVD 112(RSP), R3", Why: "instruction after the call: a result is lost before the next emulated one",
 				Results: []Location{reg(0, 0), reg(1, 1), reg(2, 2), reg(3, 3)}}},
 	} {
 		t.Run(tt.arch+" "+tt.name, func(t *testing.T) {
@@ -271,8 +271,8 @@ func TestBehindCalls(t *testing.T) {
 	}
 	ax := []Location{{Known: true, Size: 8}}
 	want := []Point{
-		{Addr: 0x1007, Asm: "MOVQ AX, CX", Why: "instruction behind the call", Results: ax},
-		{Addr: 0x100f, Asm: "NOPL", Cost: Emulated, Why: "instruction behind the call", Results: ax},
+		{Addr: 0x1007, Call: 0x1002, Asm: "MOVQ AX, CX", Why: "instruction behind the call", Results: ax},
+		{Addr: 0x100f, Call: 0x100a, Asm: "NOPL", Cost: Emulated, Why: "instruction behind the call", Results: ax},
 	}
 	if diff := cmp.Diff(want, points, withoutBytes); diff != "" {
 		t.Error(diff)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,8 +61,8 @@ func (p *Program) copyPoints(b search, copied process.Inlined) (points []Point, 
 				points = append(points, found...)
 			}
 		}
-		if c.Func == "" && !c.Closure && len(c.After) == 0 && c.Behind == "" { // what comes after a call may come after the copy
-			points = slices.DeleteFunc(points, func(point Point) bool { return !copied.Holds(point.Addr) })
+		if c.Func == "" && !c.Closure { // what comes after a call may come after the copy
+			points = slices.DeleteFunc(points, func(point Point) bool { return !copied.Holds(cmp.Or(point.Call, point.Addr)) })
 		}
 		if len(points) > 0 {
 			return points, true

@@ -73,8 +73,8 @@ func TestOnlyCopies(t *testing.T) {
 		version string
 		want    map[string][]string // functions with points for copies, by program
 	}{
-		{"1.26.8", map[string][]string{"db_call": {"main.looped.(*DB).QueryContext.func1", "main.direct.(*DB).ExecContext.func1"}, "conn_call": {"main.both"}}},
-		{"1.27.4", map[string][]string{"db_call": {"database/sql.(*DB).QueryContext.1", "database/sql.(*DB).ExecContext.func1"}, "conn_call": {"main.both"}}},
+		{"1.26.8", map[string][]string{"db_call": {"main.looped.(*DB).QueryContext.func1", "main.direct.(*DB).ExecContext.func1"}, "conn_call": {"main.both"}, "conn_return": {"main.both"}, "tx_call": {"main.both"}, "tx_return": {"main.both"}}},
+		{"1.27.4", map[string][]string{"db_call": {"database/sql.(*DB).QueryContext.1", "database/sql.(*DB).ExecContext.func1"}, "conn_call": {"main.both"}, "conn_return": {"main.both"}, "tx_call": {"main.both"}, "tx_return": {"main.both"}}},
 	} {
 		t.Run(tt.version, func(t *testing.T) {
 			hot := "* database/sql.(*Conn).QueryContext\n* database/sql.(*Tx).QueryContext\n* database/sql.(*DB).QueryContext\n* database/sql.(*DB).ExecContext\n"
