@@ -12,6 +12,9 @@ import (
 
 // placeCopies adds the points for copies of the sites' functions, and notes the copies for which there are none.
 func (p *Program) placeCopies(b search) {
+	if p.Err != nil && !onlyAbsence(p.Err) {
+		return
+	}
 	var about []string // functions with points, and those that only copies are left of
 	for i, site := range p.Sites {
 		has := slices.ContainsFunc(p.Points, func(point Point) bool { return point.Site == i })

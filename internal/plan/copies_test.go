@@ -9,6 +9,7 @@ import (
 	"github.com/remora-agent/remora/probes/databasesql"
 	"github.com/remora-agent/remora/probes/grpc"
 	"github.com/remora-agent/remora/probes/nethttp"
+	"github.com/remora-agent/remora/process"
 )
 
 // TestCopies: in programs built with a profile, the copies of what probes are about have points; and of those that no probe can see, the plan says so.
@@ -77,8 +78,7 @@ func TestOnlyCopies(t *testing.T) {
 		{"1.27.4", map[string][]string{"db_call": {"database/sql.(*DB).QueryContext.1", "database/sql.(*DB).ExecContext.func1"}, "conn_call": {"main.both"}, "conn_return": {"main.both"}, "tx_call": {"main.both"}, "tx_return": {"main.both"}}},
 	} {
 		t.Run(tt.version, func(t *testing.T) {
-			hot := "* database/sql.(*Conn).QueryContext\n* database/sql.(*Tx).QueryContext\n* database/sql.(*DB).QueryContext\n* database/sql.(*DB).ExecContext\n"
-			b := open(t, "testdata/copies", testenv.BuildSpec{Go: tt.version, Stripped: true, Hot: hot})
+			b := hotCopies(t, tt.version)
 			p := Make(b, databasesql.Probe())
 			got := map[string][]string{}
 			for _, program := range p.Programs {
@@ -97,5 +97,30 @@ func TestOnlyCopies(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func hotCopies(t *testing.T, version string) *process.Binary {
+	hot := ""
+	for _, method := range []string{"Conn).QueryContext", "Tx).QueryContext", "DB).QueryContext", "DB).ExecContext"} {
+		hot += "* database/sql.(*" + method + "\n"
+	}
+	return open(t, "testdata/copies", testenv.BuildSpec{Go: version, Stripped: true, Hot: hot})
+}
+
+// TestCopiesDoNotMakeUp: copies do not make up for a function that is there and has no place for a probe.
+func TestCopiesDoNotMakeUp(t *testing.T) {
+	const method = "database/sql.(*Conn).QueryContext"
+	program := probes.Program{
+		Name: "it", Every: true, Sites: []probes.Site{{Func: method}},
+		Copies: []probes.Copy{{Of: method, Site: probes.Site{At: "database/sql.(*DB).queryDC", Every: true}}},
+	}
+	b := hotCopies(t, "1.27.4")
+	if p := Make(b, probes.Probe{Programs: []probes.Program{program}}); p.Err != nil {
+		t.Error(p.Err)
+	}
+	program.Sites = append(program.Sites, probes.Site{Func: "main.main", At: "main.none"})
+	if p := Make(b, probes.Probe{Programs: []probes.Program{program}}); p.Err == nil {
+		t.Error("main.main is taken to have a place")
 	}
 }

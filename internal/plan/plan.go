@@ -264,13 +264,26 @@ func placeEvery(b search, program probes.Program) ([]Point, error) {
 	return all, nil
 }
 
+// absence is why a site has no function, as opposed to one that has, and no place for a probe.
+type absence string
+
+func (a absence) Error() string { return string(a) }
+
+// onlyAbsence says whether all the reasons joined in err are.
+func onlyAbsence(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyAbsence(err) })
+	}
+	return errors.As(err, new(absence))
+}
+
 // find returns the functions of a site, of all that have its name.
 func find(b *process.Binary, site probes.Site, all []process.Function) ([]process.Function, error) {
 	if len(all) == 0 {
 		if b.InlinedOnly(site.Func) {
-			return nil, fmt.Errorf("%s is inlined wherever it is called", site.Func)
+			return nil, absence(fmt.Sprintf("%s is inlined wherever it is called", site.Func))
 		}
-		return nil, fmt.Errorf("the program has no function %s", site.Func)
+		return nil, absence(fmt.Sprintf("the program has no function %s", site.Func))
 	}
 	if site.Calls == "" && site.Without == "" {
 		return all, nil
@@ -293,9 +306,9 @@ func find(b *process.Binary, site probes.Site, all []process.Function) ([]proces
 	case len(found) > 0:
 		return found, nil
 	case site.Without != "":
-		return nil, fmt.Errorf("every function %s calls %s", site.Func, site.Without)
+		return nil, absence(fmt.Sprintf("every function %s calls %s", site.Func, site.Without))
 	}
-	return nil, fmt.Errorf("no function %s calls %s", site.Func, site.Calls)
+	return nil, absence(fmt.Sprintf("no function %s calls %s", site.Func, site.Calls))
 }
 
 func codeOf(b *process.Binary, f process.Function) (process.Code, error) {
