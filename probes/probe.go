@@ -50,6 +50,9 @@ type Program struct {
 	// Copies are further places, for calls that do not come to a site's function because the compiler has put a copy of it in their place. Points
 	// there count on behind those of Sites.
 	Copies []Copy
+	// Ends names the program, behind this one, that sees the end of what this one begins. This one is not placed without it, and sees no copy that it does
+	// not see.
+	Ends string
 	// Optional programs are left out where they cannot be placed; without any other the probe is off.
 	Optional bool
 	// Injects: it serves trace context in requests. It is left out where the kernel or the operator refuses that.

@@ -10,8 +10,8 @@ import (
 	"github.com/remora-agent/remora/process"
 )
 
-// placeCopies adds the points for copies of the sites' functions, and notes the copies for which there are none.
-func (p *Program) placeCopies(b search) {
+// placeCopies adds the points for copies of the sites' functions, and notes the copies for which there are none, or no end.
+func (p *Program) placeCopies(b search, end Program) {
 	if p.Err != nil && !onlyAbsence(p.Err) {
 		return
 	}
@@ -28,13 +28,18 @@ func (p *Program) placeCopies(b search) {
 			points, seen := p.copyPoints(b, copied)
 			points = slices.DeleteFunc(points, p.has)
 			switch {
-			case !seen || checkPoints(slices.Concat(p.Points, points)) != nil:
+			case !seen || end.misses(copied) || checkPoints(slices.Concat(p.Points, points)) != nil:
 				p.Unseen = append(p.Unseen, copied)
 			case len(points) > 0:
 				p.Points, p.Err = append(p.Points, points...), nil
 			}
 		}
 	}
+}
+
+// misses says whether the program does not see a copy.
+func (p *Program) misses(copied process.Inlined) bool {
+	return slices.ContainsFunc(p.Unseen, func(unseen process.Inlined) bool { return unseen.Name == copied.Name && unseen.In == copied.In })
 }
 
 // has says whether the program has a point already: copies may share it.

@@ -124,3 +124,37 @@ func TestCopiesDoNotMakeUp(t *testing.T) {
 		t.Error("main.main is taken to have a place")
 	}
 }
+
+// TestEnds: a program that begins what no other ends is not placed.
+func TestEnds(t *testing.T) {
+	p := Make(hotCopies(t, "1.27.4"), probes.Probe{Programs: []probes.Program{
+		{Name: "begin", Optional: true, Sites: []probes.Site{{Func: "main.main"}}, Ends: "end"},
+		{Name: "end", Optional: true, Sites: []probes.Site{{Func: "main.main", At: "main.none"}}},
+	}})
+	if want := []string{"begin", "end"}; !slices.Equal(p.Without(), want) {
+		t.Errorf("without %v, want %v", p.Without(), want)
+	}
+}
+
+// TestCopyWithoutEnd: a copy of which the end is not seen has no beginning.
+func TestCopyWithoutEnd(t *testing.T) {
+	probe := databasesql.Probe()
+	for i := range probe.Programs {
+		if probe.Programs[i].Name == "tx_return" {
+			probe.Programs[i].Copies = nil
+		}
+	}
+	for _, program := range Make(hotCopies(t, "1.27.4"), probe).Programs {
+		if program.Name != "tx_call" {
+			continue
+		}
+		if len(program.Unseen) != 1 || program.Unseen[0].In.Name != "main.both" {
+			t.Errorf("not seen: %+v", program.Unseen)
+		}
+		for _, point := range program.Points {
+			if point.Func.Name == "main.both" {
+				t.Error("the copy's call is seen")
+			}
+		}
+	}
+}

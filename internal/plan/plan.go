@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -124,20 +125,28 @@ func newPlan(b search, probe probes.Probe) Plan {
 		plan.Err = fmt.Errorf("%s: %w", probe.Name, ErrNotLinked)
 		return plan
 	}
-	for _, program := range probe.Programs {
+	ends := map[string]Program{}
+	for _, program := range slices.Backward(probe.Programs) { // ends first
 		if needless(b, program) || unused(b, program) {
 			plan.dropped = append(plan.dropped, program.Name)
 			continue
 		}
-		placed := place(b, program)
+		end := ends[program.Ends]
+		placed := place(b, program, end)
+		if end.Err != nil {
+			placed.Err = cmp.Or(placed.Err, fmt.Errorf("%s cannot be placed: %w", end.Name, end.Err))
+		}
 		points, err := placed.Points, placed.Err
 		plan.Programs = append(plan.Programs, placed)
+		ends[program.Name] = placed
 		if err == nil {
 			plan.Constants[program.Name+"_points"] = constantOf(points, b.PIE)
 		} else if !program.Optional {
-			plan.Err = errors.Join(plan.Err, err)
+			plan.Err = errors.Join(err, plan.Err)
 		}
 	}
+	slices.Reverse(plan.Programs)
+	slices.Reverse(plan.dropped)
 	for _, c := range probe.Constants {
 		value, err := resolve(b.Binary, c)
 		if err != nil && c.Steers {
@@ -205,15 +214,15 @@ func linked(b search, probe probes.Probe) bool {
 	return false
 }
 
-// place finds the points of a program, and what cannot be seen from them.
-func place(b search, program probes.Program) Program {
+// place finds the points of a program, and what cannot be seen from them. End is the program that sees the end of what it begins.
+func place(b search, program probes.Program, end Program) Program {
 	placed := Program{Program: program}
 	if program.Every {
 		placed.Points, placed.Err = placeEvery(b, program)
 	} else {
 		placed.Points, placed.Err = placeFirst(b, program)
 	}
-	placed.placeCopies(b)
+	placed.placeCopies(b, end)
 	if len(placed.Points) > 0 && placed.Err == nil {
 		placed.Err = checkPoints(placed.Points)
 	}

@@ -21,9 +21,9 @@ func Probe() probes.Probe {
 		Library: "database/sql",
 		Spec:    loadSql,
 		Programs: []probes.Program{
-			{Name: sqlProgDbCall, Sites: calls[sqlSqlCallDB_QUERY:sqlSqlCallCONN_QUERY], Every: true, Copies: dbCopies()},
-			{Name: sqlProgConnCall, Sites: calls[sqlSqlCallCONN_QUERY:sqlSqlCallTX_QUERY], Every: true, Optional: true, Copies: connCopies()},
-			{Name: sqlProgTxCall, Sites: calls[sqlSqlCallTX_QUERY:sqlSqlCallSTMT_QUERY], Every: true, Optional: true, Copies: txCopies()},
+			{Name: sqlProgDbCall, Sites: calls[sqlSqlCallDB_QUERY:sqlSqlCallCONN_QUERY], Every: true, Copies: dbCopies(), Ends: sqlProgDbReturn},
+			{Name: sqlProgConnCall, Sites: calls[sqlSqlCallCONN_QUERY:sqlSqlCallTX_QUERY], Every: true, Optional: true, Copies: connCopies(), Ends: sqlProgConnReturn},
+			{Name: sqlProgTxCall, Sites: calls[sqlSqlCallTX_QUERY:sqlSqlCallSTMT_QUERY], Every: true, Optional: true, Copies: txCopies(), Ends: sqlProgTxReturn},
 			{Name: sqlProgStmtCall, Sites: calls[sqlSqlCallSTMT_QUERY:], Every: true, Optional: true},
 			{Name: sqlProgConnReturn, Sites: connReturns(), Every: true, Optional: true, Copies: connCopyReturns()},
 			{Name: sqlProgTxReturn, Sites: txReturns(), Every: true, Optional: true, Copies: txCopyReturns()},
