@@ -74,6 +74,9 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+// MakePlans plans all probes for a binary. Package plan imports this one.
+var MakePlans func(*Binary)
+
 // exercise calls everything that reads the file.
 func exercise(path string) {
 	if err := analyse(path); err != nil {
@@ -92,7 +95,8 @@ func exercise(path string) {
 		}
 	}
 	b.InlinedOnly("main.inlined")
-	b.Inlined("main.inlined", "sync.(*Mutex).Lock")
+	b.Inlined("main.inlined", "sync.(*Mutex).Lock", "database/sql.(*DB).QueryContext", "database/sql.(*Tx).ExecContext")
+	MakePlans(b)
 	b.Map("main.Table")
 	b.Field("main.Outer", "Next.Deep.C")
 	for _, name := range []string{"string", "*main.problem", "main.Pair[string,int]"} {

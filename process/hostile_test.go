@@ -81,9 +81,10 @@ func TestHostile(t *testing.T) {
 		"huge function of JMP":     func(f *forgery) { f.hugeFunction(0xeb, 0x7f) },
 		"huge function of JNE RET": func(f *forgery) { f.hugeFunction(0x75, 0x00, 0xc3) },
 		"relocations in disorder":  manyRelocations,
-		"inlined calls":            func(f *forgery) { f.manyInlined(1<<20, func(uint32) uint32 { return ^uint32(0) }) },
-		"inlined in each other":    func(f *forgery) { f.manyInlined(1<<20, func(call uint32) uint32 { return call - 1 }) },
-		"inlined in small code":    func(f *forgery) { f.manyInlined(16, func(uint32) uint32 { return ^uint32(0) }) },
+		"inlined calls":            func(f *forgery) { f.manyInlined(1<<20, 1, func(uint32) uint32 { return ^uint32(0) }) },
+		"inlined in each other":    func(f *forgery) { f.manyInlined(1<<20, 1, func(call uint32) uint32 { return call - 1 }) },
+		"inlined in large code":    func(f *forgery) { f.manyInlined(maxListing, maxListing/16, func(uint32) uint32 { return ^uint32(0) }) },
+		"inlined in small code":    func(f *forgery) { f.manyInlined(16, 1, func(uint32) uint32 { return ^uint32(0) }) },
 		"sparse, 1 GB":             func(f *forgery) { f.size = 1 << 30 },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -317,25 +318,23 @@ func (f *forgery) hugeFunction(pattern ...byte) {
 	}
 }
 
-// manyInlined gives all functions, every other one of which has size bytes, the same table of inlined calls, as long as there may be, and each call a name of
-// its own that is spelled as every other one's. A call is inlined in what parent says is the code there.
-func (f *forgery) manyInlined(size uint32, parent func(call uint32) uint32) {
+// manyInlined gives all functions, every other one of which has size bytes, the same table of inlined calls, as long as there may be, for span bytes each.
+// Each call has a name of its own that is spelled as every other one's, and is inlined in what parent says is the code there.
+func (f *forgery) manyInlined(size uint32, span uint64, parent func(call uint32) uint32) {
 	le := binary.LittleEndian
-	names := append(bytes.Repeat([]byte("main.inlined\x00sync.(*Mutex).Lock\x00"), maxInlinedCalls/2), "runtime.mallocgc\x00"...)
+	const first, both = len("database/sql.(*DB).QueryContext\x00"), "database/sql.(*DB).QueryContext\x00database/sql.(*Tx).ExecContext\x00"
+	names := append(bytes.Repeat([]byte(both), maxInlinedCalls/2), "runtime.mallocgc\x00main.large\x00"...)
 	table := []byte{0} // the first has no number
 	for at := range maxInlineEntries {
 		change := byte(2) // one up
 		if at >= maxInlinedCalls {
 			change = byte(1 + at%2) // down, up
 		}
-		table = append(table, change, 1)
+		table = binary.AppendUvarint(append(table, change), span)
 	}
 	var calls []byte
 	for i := range uint32(maxInlinedCalls) {
-		name := i / 2 * 32 // both names together
-		if i%2 > 0 {
-			name += uint32(len("main.inlined\x00"))
-		}
+		name := i/2*uint32(len(both)) + i%2*uint32(first)
 		calls = le.AppendUint32(append(calls, 0, 0, 0, 0), name)
 		calls = le.AppendUint32(le.AppendUint32(calls, parent(i)), 0)
 	}
@@ -348,7 +347,7 @@ func (f *forgery) manyInlined(size uint32, parent func(call uint32) uint32) {
 	record := le.Uint32(f.at(functab + 4))
 	head := f.at(records + uint64(record))
 	clear(head[:funcRecordSize])
-	le.PutUint32(head[4:], uint32(len(names)-len("runtime.mallocgc\x00")))
+	le.PutUint32(head[4:], uint32(len(names)-len("main.large\x00")))
 	head[funcTables], head[funcDataCount] = tableInlined+1, dataInlined+1
 	le.PutUint32(head[funcRecordSize+4*tableInlined:], 1)
 	le.PutUint32(head[funcRecordSize+4*(tableInlined+1+dataInlined):], 0)

@@ -24,6 +24,9 @@ func (p *Program) placeCopies(b search, end Program) {
 		}
 	}
 	for _, of := range about {
+		if len(b.inlined[of]) == process.MaxCopies {
+			p.Unseen = append(p.Unseen, process.Inlined{Name: of, In: process.Function{Name: "further functions"}})
+		}
 		for _, copied := range b.inlined[of] {
 			points, seen := p.copyPoints(b, copied)
 			points = slices.DeleteFunc(points, p.has)
@@ -54,14 +57,17 @@ func (p *Program) copyPoints(b search, copied process.Inlined) (points []Point, 
 			continue
 		}
 		in := []process.Function{copied.In}
+		if c.Closure {
+			in = b.literals(c, copied)
+		}
+		if !b.afford(in) {
+			return nil, false
+		}
 		if c.Seen {
 			if _, err := find(b.Binary, c.Site, in); err == nil {
 				return nil, true
 			}
 			continue
-		}
-		if c.Closure {
-			in = b.literals(c, copied)
 		}
 		for _, f := range in { // one of the literals does the work
 			found, err := pointsOf(b.Binary, c.Site, len(p.Sites)+i, []process.Function{f})
@@ -88,24 +94,70 @@ var (
 	outerLiteral  = regexp.MustCompile(`^\.func[0-9]+$`)
 )
 
-// literals returns the function literals of a copy. Before Go 1.27 the compiler names them after both functions (but not after the body of a loop), and
-// after what else the copy is inlined in; since then copies share them, and they may be those that the function itself gives to c.Without, which it has
-// points for.
-func (s search) literals(c probes.Copy, copied process.Inlined) []process.Function {
-	inside, all := loopBody.ReplaceAllString(copied.In.Name, "")+".*", copied.Name+".*"
-	found := s.Functions(inside, all)
-	own := slices.DeleteFunc(found[inside], func(f process.Function) bool { return !isLiteralOf(f.Name, copied.Name) })
+// insideOf and allOf are patterns of the names of a copy's literals: before Go 1.27 the compiler names them after both functions (but not after the body of
+// a loop), and after what else the copy is inlined in; since then copies share them.
+func insideOf(copied process.Inlined) string {
+	return loopBody.ReplaceAllString(copied.In.Name, "") + ".*"
+}
+func allOf(copied process.Inlined) string { return copied.Name + ".*" }
+
+// literalNames returns the patterns for all copies whose literals probes want.
+func literalNames(list []probes.Probe, inlined map[string][]process.Inlined) (patterns []string) {
+	for _, probe := range list {
+		for _, program := range probe.Programs {
+			for _, c := range program.Copies {
+				if !c.Closure {
+					continue
+				}
+				for _, copied := range inlined[c.Of] {
+					patterns = append(patterns, insideOf(copied), allOf(copied))
+				}
+			}
+		}
+	}
+	return patterns
+}
+
+// literals returns the function literals of a copy. Those that copies share may be those that the function itself gives to c.Without, which it has points
+// for.
+func (s search) literals(c probes.Copy, copied process.Inlined) (found []process.Function) {
+	inside, all := s.functions[insideOf(copied)], s.functions[allOf(copied)]
+	const perName = 4 // in time
+	*s.copyCode += perName * (len(inside) + len(all))
+	for _, f := range inside {
+		if isLiteralOf(f.Name, copied.Name) {
+			found = append(found, f)
+		}
+	}
 	names := outerLiteral
 	if literal.MatchString(copied.In.Name) {
 		names = nestedLiteral
 	} else if of := s.functions[c.Of]; len(of) > 0 {
+		if !s.afford(of) {
+			return found
+		}
 		if _, err := find(s.Binary, probes.Site{Func: c.Of, Without: c.Without}, of); err != nil {
-			return own
+			return found
 		}
 	}
-	return append(own, slices.DeleteFunc(found[all], func(f process.Function) bool {
-		return !names.MatchString(strings.TrimPrefix(f.Name, copied.Name))
-	})...)
+	for _, f := range all {
+		if names.MatchString(strings.TrimPrefix(f.Name, copied.Name)) {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+// maxCopyCode bounds the code that is decoded to find points for copies, in bytes; a program with copies of all of database/sql has 50 KB.
+const maxCopyCode = 3 << 20
+
+// afford says whether functions may be decoded for copies as well, and counts what that costs.
+func (s search) afford(functions []process.Function) bool {
+	for _, f := range functions {
+		const atLeast, atMost = 64, 1 << 20
+		*s.copyCode += int(min(atLeast+f.Size, atMost))
+	}
+	return *s.copyCode <= maxCopyCode
 }
 
 // isLiteralOf says whether a function's name is that of a literal in a copy of another one, as it was before Go 1.27.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/remora-agent/remora/bpf"
 	"github.com/remora-agent/remora/internal/testenv"
 	"github.com/remora-agent/remora/probes"
 	"github.com/remora-agent/remora/probes/databasesql"
@@ -122,6 +123,26 @@ func TestCopiesDoNotMakeUp(t *testing.T) {
 	program.Sites = append(program.Sites, probes.Site{Func: "main.main", At: "main.none"})
 	if p := Make(b, probes.Probe{Programs: []probes.Program{program}}); p.Err == nil {
 		t.Error("main.main is taken to have a place")
+	}
+}
+
+// TestManyCopies: of a function that is inlined everywhere there are more copies than are looked at, and far more than the points that a program has room
+// for. The plan says so.
+func TestManyCopies(t *testing.T) {
+	const errorsNew = "errors.New"
+	site := probes.Site{At: "runtime.newobject", Every: true}
+	p := Make(server(t, testenv.BuildSpec{}), probes.Probe{Programs: []probes.Program{
+		{Name: "it", Sites: []probes.Site{{Func: errorsNew}}, Copies: []probes.Copy{{Of: errorsNew, Site: site}}},
+	}})
+	if p.Err != nil {
+		t.Fatal(p.Err)
+	}
+	program := p.Programs[0]
+	if room, n := len(bpf.Points{}.At), len(program.Points); n < room/2 || n > room {
+		t.Errorf("%d points, which have room for %d", n, room)
+	}
+	if n := len(program.Unseen); n < process.MaxCopies/2 || program.Unseen[0].In.Name != "further functions" {
+		t.Errorf("%d copies are not seen, of which the first is %+v", n, program.Unseen[:min(n, 1)])
 	}
 }
 

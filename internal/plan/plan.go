@@ -117,6 +117,7 @@ type search struct {
 	*process.Binary
 	functions map[string][]process.Function
 	inlined   map[string][]process.Inlined
+	copyCode  *int // bytes of code decoded for copies
 }
 
 func newPlan(b search, probe probes.Probe) Plan {
@@ -190,7 +191,8 @@ func newSearch(b *process.Binary, list []probes.Probe) search {
 			}
 		}
 	}
-	return search{b, b.Functions(names...), b.Inlined(names...)}
+	inlined := b.Inlined(names...)
+	return search{b, b.Functions(append(names, literalNames(list, inlined)...)...), inlined, new(int)}
 }
 
 // linked says whether the binary has any function that the probe cannot do without, be it only inlined. What optional programs
