@@ -126,6 +126,16 @@ func TestCopiesDoNotMakeUp(t *testing.T) {
 	}
 }
 
+// TestHTTP2Handler: where Go 1.27's HTTP/2 calls the server's handler, a profile makes a copy in which no request is at hand. The plan says so.
+func TestHTTP2Handler(t *testing.T) {
+	const caller, serveHTTP = "net/http.http2Handler.ServeHTTP", "net/http.serverHandler.ServeHTTP"
+	b := server(t, testenv.BuildSpec{Go: "1.27.4", Stripped: true, Hot: caller + " ~" + serveHTTP + "\n"})
+	unseen := Make(b, nethttp.Server()).Programs[0].Unseen
+	if len(unseen) != 1 || unseen[0].Name != serveHTTP || unseen[0].In.Name != caller {
+		t.Errorf("not seen: %+v", unseen)
+	}
+}
+
 // TestManyCopies: of a function that is inlined everywhere there are more copies than are looked at, and far more than the points that a program has room
 // for. The plan says so.
 func TestManyCopies(t *testing.T) {

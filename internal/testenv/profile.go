@@ -12,8 +12,8 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 )
 
-// writeProfile writes a CPU profile to path in which all the time was spent in the given calls, lines "caller callee" of names as in stack traces, the caller * being any. It
-// finds the calls' own lines in bin, a program for amd64 that was built without a profile.
+// writeProfile writes a CPU profile to path in which all the time was spent in the given calls, lines "caller callee" of names as in stack traces, the caller * being any. With
+// a ~ before its name, the callee is what all indirect calls of the caller come to. It finds the calls' own lines in bin, a program for amd64 that was built without a profile.
 func writeProfile(path, bin, hot string) error {
 	wanted := strings.Split(strings.TrimSpace(hot), "\n")
 	file, err := elf.Open(bin)
@@ -51,10 +51,17 @@ func writeProfile(path, bin, hot string) error {
 				continue
 			}
 			next := pc + uint64(in.Len)
-			if rel, ok := in.Args[0].(x86asm.Rel); ok && in.Op == x86asm.CALL {
-				callee := symbols.PCToFunc(next + uint64(int64(rel)))
+			if in.Op == x86asm.CALL {
+				rel, direct := in.Args[0].(x86asm.Rel)
+				target := symbols.PCToFunc(next + uint64(int64(rel)))
 				for _, call := range wanted {
-					if callee != nil && (call == caller.Name+" "+callee.Name || call == "* "+callee.Name) {
+					callee := target
+					if name, ok := strings.CutPrefix(call, caller.Name+" ~"); ok && !direct {
+						callee = symbols.LookupFunc(name)
+					} else if !direct || callee == nil || call != caller.Name+" "+callee.Name && call != "* "+callee.Name {
+						continue
+					}
+					if callee != nil {
 						p.add(caller, pc, callee)
 						found = append(found, call)
 					}
