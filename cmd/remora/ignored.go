@@ -22,8 +22,14 @@ func warnIgnored(environ []string, sampler export.Sampler, log *zap.Logger) {
 		case name == "OTEL_TRACES_SAMPLER_ARG" && sampler.Root != export.Ratio:
 			log.Warn("OTEL_TRACES_SAMPLER_ARG is ignored: only traceidratio and parentbased_traceidratio of OTEL_TRACES_SAMPLER take it",
 				zap.String("value", value))
-		case strings.HasPrefix(name, "REMORA_") && !strings.HasPrefix(name, "REMORA_TEST_") && !slices.Contains(ownVariables, name):
+		case strings.HasPrefix(name, "REMORA_") && !slices.Contains(ownVariables, name) && !isAnothers(name):
 			log.Warn("a variable is ignored: Remora has none of this name", zap.String("variable", name), zap.Strings("known", ownVariables))
 		}
 	}
+}
+
+// isAnothers says whether a variable that begins with our name has its meaning elsewhere: in tests, or where Kubernetes tells of a service that has our
+// name too (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+func isAnothers(name string) bool {
+	return strings.HasPrefix(name, "REMORA_TEST_") || strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT")
 }

@@ -15,6 +15,7 @@ import (
 func TestWarnIgnored(t *testing.T) {
 	env := []string{
 		"REMORA_LISTEN=none", "REMORA_TEST_FAIL_READ=1", "OTEL_TRACES_SAMPLER_ARG=abc", "PATH=/bin", "REMORA_EMPTY=",
+		"REMORA_SERVICE_HOST=10.0.0.1", "REMORA_PORT=tcp://10.0.0.1:9465", "REMORA_METRICS_SERVICE_PORT=1", "REMORA_PORT_9465_TCP_ADDR=10.0.0.1",
 		"REMORA_MAX_OPERATION=9", "REMORA_INJCT=steer", "remora_inject=steer",
 	}
 	const argument = "OTEL_TRACES_SAMPLER_ARG abc"
