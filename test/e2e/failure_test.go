@@ -244,7 +244,7 @@ func TestGRPCAddress(t *testing.T) {
 		Args: []string{"--exe", "/no/such/program"},
 		Env: []string{
 			"OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_ENDPOINT=" + testenv.FreeAddr(t),
-			"REMORA_PROPAGATION=none",
+			"REMORA_PROPAGATION=none", "OTEL_LOG_LEVEL=error", // there is no such program
 		},
 	})
 	if code := agent.Stop(t); code != 0 || agent.Output() != "" {
