@@ -113,6 +113,12 @@ func TestVerifier(t *testing.T) {
 				}
 				spec.ModFile = "new.mod"
 			}
+			if probe.Name == nethttp.HTTP2ServerCopy().Name {
+				if version != "1.27.4" {
+					continue
+				}
+				spec.Hot = testenv.HotServer(27)
+			}
 			p := makePlan(t, testenv.Build(t, spec), probe)
 			for _, v := range variants {
 				t.Run(probe.Name+" "+version+" "+v.name, func(t *testing.T) {

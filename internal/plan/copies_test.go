@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -126,13 +127,17 @@ func TestCopiesDoNotMakeUp(t *testing.T) {
 	}
 }
 
-// TestHTTP2Handler: where Go 1.27's HTTP/2 calls the server's handler, a profile makes a copy in which no request is at hand. The plan says so.
+// TestHTTP2Handler: where Go 1.27's HTTP/2 calls the server's handler, a profile makes a copy in which no request is at hand. Another probe sees it.
 func TestHTTP2Handler(t *testing.T) {
-	const caller, serveHTTP = "net/http.http2Handler.ServeHTTP", "net/http.serverHandler.ServeHTTP"
-	b := server(t, testenv.BuildSpec{Go: "1.27.4", Stripped: true, Hot: caller + " ~" + serveHTTP + "\n"})
-	unseen := Make(b, nethttp.Server()).Programs[0].Unseen
-	if len(unseen) != 1 || unseen[0].Name != serveHTTP || unseen[0].In.Name != caller {
-		t.Errorf("not seen: %+v", unseen)
+	for _, hot := range []string{"", testenv.HotServer(27)} {
+		b := server(t, testenv.BuildSpec{Go: "1.27.4", Stripped: true, Hot: hot})
+		p := Make(b, nethttp.HTTP2ServerCopy())
+		if linked := !errors.Is(p.Err, ErrNotLinked); linked != (hot != "") || linked && p.Err != nil {
+			t.Errorf("profile %q: %v", hot, p.Err)
+		}
+		if unseen := Make(b, nethttp.Server()).Programs[0].Unseen; len(unseen) > 0 {
+			t.Errorf("profile %q: not seen: %+v", hot, unseen)
+		}
 	}
 }
 

@@ -202,6 +202,9 @@ func linked(b search, probe probes.Probe) bool {
 	if probe.Needs != "" && !has(probe.Needs) {
 		return false
 	}
+	if probe.NeedsIn != "" {
+		return slices.ContainsFunc(b.inlined[probe.Needs], func(copied process.Inlined) bool { return copied.In.Name == probe.NeedsIn })
+	}
 	required := slices.ContainsFunc(probe.Programs, func(p probes.Program) bool { return !p.Optional })
 	for _, program := range probe.Programs {
 		if required && program.Optional {

@@ -12,6 +12,9 @@ func HotServer(minor int) string {
 	for _, caller := range callers {
 		hot += caller + " net/http.serverHandler.ServeHTTP\n"
 	}
+	if minor >= 27 {
+		hot += "net/http.http2Handler.ServeHTTP ~net/http.serverHandler.ServeHTTP\n"
+	}
 	return hot
 }
 

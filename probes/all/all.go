@@ -16,6 +16,7 @@ func Probes() []probes.Probe {
 		nethttp.HTTP2Client(),
 		nethttp.HTTP2Server(),
 		nethttp.HTTP2ServerWrapper(),
+		nethttp.HTTP2ServerCopy(),
 		grpc.Server(),
 		grpc.Client(),
 		databasesql.Probe(),

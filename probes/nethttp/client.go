@@ -18,7 +18,6 @@ import (
 // (https://github.com/golang/go/blob/go1.26.0/src/net/http/transport.go, request.go), for HTTP/2 the flush behind a stream's
 // headers (h2_bundle.go). Before Go 1.21 a stream costs one more.
 func Client() probes.Probe {
-	old, now := http2Names{"net/http", "http2"}, http2Names{"net/http/internal/http2", ""} // from Go 1.27
 	return probes.Probe{
 		Name:    "net/http client",
 		Library: "net/http",
@@ -26,12 +25,12 @@ func Client() probes.Probe {
 		Programs: []probes.Program{
 			{Name: clientProgRoundTrip, Sites: []probes.Site{{Func: "net/http.(*Transport).roundTrip"}}},
 			{Name: clientProgStream, Injects: true, Steers: true, Optional: true, Unless: parentGoid(),
-				Sites: append(old.stream(), now.stream()...)},
-			{Name: clientProgWriteFrame, Injects: true, Optional: true, Sites: append(old.flush(), now.flush()...)},
+				Sites: append(bundledHTTP2.stream(), internalHTTP2.stream()...)},
+			{Name: clientProgWriteFrame, Injects: true, Optional: true, Sites: append(bundledHTTP2.flush(), internalHTTP2.flush()...)},
 			{Name: clientProgSteerFields, Injects: true, Steers: true, InsteadOf: clientProgWriteFrame, Optional: true,
-				Sites: []probes.Site{old.encode(), now.encode()}},
+				Sites: []probes.Site{bundledHTTP2.encode(), internalHTTP2.encode()}},
 			{Name: clientProgSteerFieldsReturn, Injects: true, Steers: true, InsteadOf: clientProgWriteFrame, Optional: true,
-				Sites: append(old.encoded(), now.encoded()...)},
+				Sites: append(bundledHTTP2.encoded(), internalHTTP2.encoded()...)},
 			{Name: clientProgWriteHeader, Injects: true, Optional: true, Sites: []probes.Site{
 				{Func: "net/http.(*Request).write", At: "net/http.Header.writeSubset"},
 			}},
@@ -48,7 +47,7 @@ func Client() probes.Probe {
 				{Func: "net/http.(*Transport).roundTrip", Return: true, Results: 2, Success: []string{"net/http.(*persistConn).roundTrip"}},
 			}},
 		},
-		Constants: append(callConstants(old, now), probes.Constant{
+		Constants: append(callConstants(bundledHTTP2, internalHTTP2), probes.Constant{
 			Name: clientVarBufioWriterItabs, Of: probes.Itabs{Interface: "io.Writer", Concrete: []string{"*bufio.Writer"}}, Optional: true,
 		}, probes.Constant{
 			Name: clientVarIoWriteString, Of: probes.Entry("io.WriteString"), Steers: true,

@@ -10,6 +10,9 @@ import (
 // 1.27 net/http/internal/http2, and golang.org/x/net/http2.
 type http2Names struct{ pkg, prefix string }
 
+// net/http's own packages: up to Go 1.26, and since.
+var bundledHTTP2, internalHTTP2 = http2Names{"net/http", "http2"}, http2Names{"net/http/internal/http2", ""}
+
 func (n http2Names) typ(name string) string { return n.pkg + "." + n.prefix + name }
 
 func (n http2Names) method(typ, name string) string {

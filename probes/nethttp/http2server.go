@@ -10,10 +10,20 @@ func HTTP2Server() probes.Probe {
 	return http2Server(xnet+" server", xnet+".(*Server).ServeConn", http2Names{xnet, ""}, requestNames{"net/http.Request", "ctx"})
 }
 
+// serverRequest is what requests of internalHTTP2 are in.
+func serverRequest() requestNames { return requestNames{internalHTTP2.typ("ServerRequest"), "Context"} }
+
 // HTTP2ServerWrapper is the same for versions of golang.org/x/net/http2 that, from Go 1.27, have net/http serve their connections.
 func HTTP2ServerWrapper() probes.Probe {
-	names := http2Names{"net/http/internal/http2", ""}
-	return http2Server(xnet+" server by net/http", xnet+".(*serverConfig).ServeConnFunc", names, requestNames{names.typ("ServerRequest"), "Context"})
+	return http2Server(xnet+" server by net/http", xnet+".(*serverConfig).ServeConnFunc", internalHTTP2, serverRequest())
+}
+
+// HTTP2ServerCopy is the same for net/http's own HTTP/2 from Go 1.27, where a profile has the compiler put a copy of serverHandler.ServeHTTP in the
+// place of its call: no request comes to where Server waits for it.
+func HTTP2ServerCopy() probes.Probe {
+	p := http2Server("net/http server of HTTP/2, with a copy of its handler", serveHTTP, internalHTTP2, serverRequest())
+	p.Library, p.NeedsIn = "net/http", http2Handler
+	return p
 }
 
 func http2Server(name, needs string, home http2Names, request requestNames) probes.Probe {

@@ -187,7 +187,7 @@ static __always_inline void end_stream(struct pt_regs *ctx, const volatile struc
 	struct span_key key;
 	struct http_request *r = (struct http_request *)find_server(ctx, &key);
 
-	if (!r)
+	if (!r || r->event.head.probe != probe_index) // another probe's of this server: it knows its requests' structs
 		return;
 	if (ends(r)) {
 		if (read_state(r)) {

@@ -17,11 +17,10 @@ import (
 // (*conn).serve (https://github.com/golang/go/blob/go1.26.0/src/net/http/server.go), for HTTP/2 the entry of the deferred
 // function of runHandler (h2_bundle.go): two per request. The deferred function of (*conn).serve sees the panics: one per
 // connection. Where the compiler has put copies of ServeHTTP in the place of its calls, the trap is behind readRequest, and where HTTP/2
-// comes to the copies. A route costs one more per request where the matched request is out of reach at the end: see probes.Trial.
+// comes to the copies; see also HTTP2ServerCopy. A route costs one more per request where the matched request is out of reach at the end: see probes.Trial.
 func Server() probes.Probe {
-	old, now := http2Names{"net/http", "http2"}, http2Names{"net/http/internal/http2", ""} // from Go 1.27
 	response := func(path string) probes.Field { return probes.Field{Type: "net/http.response", Path: path} }
-	const serveHTTP, serve = "net/http.serverHandler.ServeHTTP", "net/http.(*conn).serve"
+	const serve = "net/http.(*conn).serve"
 	return probes.Probe{
 		Name:    "net/http server",
 		Library: "net/http",
@@ -31,6 +30,7 @@ func Server() probes.Probe {
 				serverServeSiteREQUEST_READ - 1: {Of: serveHTTP, Site: probes.Site{Func: serve, After: []string{"net/http.(*conn).readRequest"}, Results: 2}},
 				serverServeSiteALPN - 1:         {Of: serveHTTP, Site: probes.Site{Func: "net/http.initALPNRequest.ServeHTTP"}},
 				serverServeSiteUNENCRYPTED - 1:  {Of: serveHTTP, Site: probes.Site{Func: "net/http.unencryptedHTTP2Request.ServeHTTP"}},
+				serverServeSiteUNENCRYPTED:      {Of: serveHTTP, Site: probes.Site{Func: http2Handler}, Seen: true}, // by HTTP2ServerCopy
 			}},
 			{Name: serverProgServeHttpReturn, Sites: []probes.Site{
 				{Func: serve, After: []string{serveHTTP}},
@@ -39,7 +39,7 @@ func Server() probes.Probe {
 			{Name: serverProgServeUnwind, Sites: []probes.Site{
 				{Func: "net/http.(*conn).serve.func*", Calls: "runtime.gorecover"},
 			}},
-			{Name: serverProgStreamDone, Optional: true, Sites: []probes.Site{old.handlerDone(), now.handlerDone()}},
+			{Name: serverProgStreamDone, Optional: true, Sites: []probes.Site{bundledHTTP2.handlerDone(), internalHTTP2.handlerDone()}},
 			{
 				Name:     serverProgMuxMatch,
 				Optional: true,
@@ -53,7 +53,7 @@ func Server() probes.Probe {
 				},
 			},
 		},
-		Constants: append(requestConstants(requestNames{"net/http.Request", "ctx"}, old, now), []probes.Constant{
+		Constants: append(requestConstants(requestNames{"net/http.Request", "ctx"}, bundledHTTP2, internalHTTP2), []probes.Constant{
 			{Name: serverVarResponseItabs, Of: responseWriters("*net/http.response")},
 			// The second is from Go 1.27. Without them HTTP/2 is unsupported.
 			{Name: serverVarStreamItabs, Of: responseWriters("*net/http.http2responseWriter", "net/http.http2ResponseWriter"), Optional: true},
@@ -68,6 +68,11 @@ func Server() probes.Probe {
 		NewDecoder: newServerDecoder,
 	}
 }
+
+const (
+	serveHTTP    = "net/http.serverHandler.ServeHTTP"
+	http2Handler = "net/http.http2Handler.ServeHTTP" // from Go 1.27
+)
 
 func responseWriters(types ...string) probes.Itabs {
 	return probes.Itabs{Interface: "net/http.ResponseWriter", Concrete: types}
