@@ -16,7 +16,7 @@ const newest = "1.27.4"
 // cell is one build, and its twin: the same code with symbols and DWARF.
 type cell struct{ spec, twin testenv.BuildSpec }
 
-// cells are all versions in all forms, and for arm64 those at which tables changed.
+// cells are all versions in all forms, for arm64 those at which tables changed, and one with a profile.
 func cells() []cell {
 	var all []cell
 	for _, version := range versions {
@@ -38,7 +38,8 @@ func cells() []cell {
 		pie.PIE = true
 		all = append(all, stripped(of), stripped(pie))
 	}
-	return all
+	profiled := testenv.BuildSpec{Dir: "testdata/libraries", Go: newest, Trimpath: true, Hot: testenv.HotServer(27)}
+	return append(all, cell{profiled, profiled}, stripped(profiled))
 }
 
 func stripped(twin testenv.BuildSpec) cell {
