@@ -49,6 +49,11 @@ static __always_inline const volatile struct point *find_point(struct pt_regs *c
 			if (!((ps->at[i].addr ^ ip) & ps->fixed))
 				break;
 		}
+		// The verifier must not know which: it would walk through the program for each.
+		__u32 veil = ip & (2 * MAX_POINTS - 1);
+		i ^= veil;
+		barrier_var(i);
+		i ^= veil;
 	}
 	barrier_var(i);
 	if (i >= MAX_POINTS)

@@ -188,7 +188,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	if (call == TX_ROLLBACK && !is_copy(p) && (__u32)read_u64(GO_ARG1(ctx) + tx_done))
 		return;
 	struct sql_operation *c = find_call(&key);
-	__u64 attempt = GO_ARG3(ctx) + GO_ARG4(ctx); // the context and the query
+	__u32 attempt = GO_ARG3(ctx) + GO_ARG4(ctx); // the context and the query
 	// (*DB).retry has what a copy gives to it done again.
 	if (c && first == DB_QUERY && is_copy(p) && c->slot.state != OPERATION_IDLE && c->slot.goroutine == g.number && c->work.depth == g.depth &&
 	    c->event.call == call && c->work.attempt == attempt)

@@ -55,9 +55,8 @@ struct sql_operation {
 	struct sql_event event;
 	struct sql_work {
 		__u64 depth; // of the stack where it was called, bytes
-		__u64 attempt; // in a copy: what it was called with
 		__u32 nested; // calls that it has made of database/sql itself, and that are under way
-		__u32 pad;
+		__u32 attempt; // in a copy: what it was called with, in short
 		__u64 nested_ping; // bit i: whether the i-th of them from within is a ping
 		struct go_iface value; // the next error, connector or driver to be looked at
 		struct trace_parent parent;
