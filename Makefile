@@ -79,7 +79,7 @@ storm: ## 100,000 requests with trace context written into them, each write fail
 	{ storm 6.1-amd64 TestInjectDamagesNothing 1540; storm 7.3-amd64-lockdown=integrity TestSteerStorm 10000; } | go run ./internal/testreport
 
 pgo: build ## the tests of programs built with a profile, with old versions of Go, too; needs root
-	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m -run '^Test(HTTPServer|GRPCClient|SQL)$$/pgo' ./test/e2e -pgo-all | go run ./internal/testreport
+	REMORA_BIN=$(CURDIR)/bin/remora go test -json -count=1 -timeout 40m -run '^Test(HTTPServer|HTTP2Listeners|GRPCClient|SQL)$$/pgo' ./test/e2e -pgo-all | go run ./internal/testreport
 
 bench: build ## what tracing costs servers and a client, against the floor; needs root
 	go run ./internal/bench

@@ -51,7 +51,17 @@ func TestHTTP2Listeners(t *testing.T) {
 	specs := strippedXNet()
 	pie, external := specs[0], specs[0]
 	pie.PIE, external.External, external.Stripped = true, true, false
-	for _, spec := range append(specs, pie, external) {
+	specs = append(specs, pie, external)
+	for _, version := range profiledVersions() { // with the older x/net, which serves by itself
+		i := slices.IndexFunc(xnetSpecs, func(s testenv.BuildSpec) bool { return s.Go == version })
+		if i < 0 {
+			continue
+		}
+		profiled := xnetSpecs[i]
+		profiled.Stripped, profiled.Hot = true, testenv.HotServer(minorOf(version))
+		specs = append(specs, profiled)
+	}
+	for _, spec := range specs {
 		t.Run(spec.String(), func(t *testing.T) { testHTTP2Behaviours(t, spec) })
 	}
 }
