@@ -125,9 +125,7 @@ func TestInjectReverseProxy(t *testing.T) {
 			t.Errorf("the proxy hands on %q", raw)
 		}
 	}
-	if n := agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
-		t.Errorf("%v requests went without", n)
-	}
+	noneWithout(t, agent)
 }
 
 // proxied is what the fixture's proxy sends for a request of callOnce: its host stays the fixture's own.

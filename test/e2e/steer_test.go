@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"flag"
-	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -37,9 +35,7 @@ func TestSteerStorm(t *testing.T) {
 			if target.Exited() {
 				t.Errorf("target is gone:\n%s", target.Output())
 			}
-			if n := agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
-				t.Errorf("%v requests went without traceparent", n)
-			}
+			noneWithout(t, agent)
 		})
 	}
 }
@@ -81,9 +77,7 @@ func sendSteered(t *testing.T, spec testenv.BuildSpec, env ...string) {
 	agent := testenv.StartAgent(t, options)
 	agent.WaitTraced(t, target.PID)
 	sendAll(t, target, 20, 1, 1)
-	if n := agent.Metric(t, "remora_propagation_failed_total"); n != 0 {
-		t.Errorf("%v requests went without traceparent", n)
-	}
+	noneWithout(t, agent)
 }
 
 // TestSteerUnreadable: the kernel may be moving a page just when a program wants to read it, in the middle of a header as well. Here each second
@@ -168,28 +162,6 @@ func underLoad(t *testing.T, target *testenv.Target, load, during func()) {
 	stop()
 	if target.Exited() {
 		t.Errorf("target is gone:\n%s", target.Output())
-	}
-}
-
-// TestSteerAtTheBuffersEdge: with URLs of all lengths around that of the write buffer, each request carries the line and is whole.
-func TestSteerAtTheBuffersEdge(t *testing.T) {
-	testenv.RequireRegisterWrites(t)
-	upstream := startRecorder(t)
-	target := testenv.StartTarget(t, testenv.Build(t, injectBuilds("testdata/httpclient")[1]), nil)
-	agent := testenv.StartAgent(t, testenv.AgentOptions{Args: []string{"--pid", strconv.Itoa(target.PID)}})
-	agent.WaitTraced(t, target.PID)
-	for n := 3850; n < 4150; n += 3 {
-		path := "/" + strings.Repeat("x", n)
-		callOnce(t, target, "get", "http://"+upstream.Addr().String()+path, nil)
-		got := upstream.taken()
-		if len(got) != 1 {
-			t.Fatalf("a URL of %d bytes: %d requests", n, len(got))
-		}
-		traceparents, _, rest := carried(got[0])
-		want := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Go-http-client/1.1\r\nAccept-Encoding: gzip\r\n\r\n", path, upstream.Addr())
-		if string(rest) != want || len(traceparents) != 1 {
-			t.Fatalf("a URL of %d bytes: %q", n, got[0])
-		}
 	}
 }
 
