@@ -128,14 +128,17 @@ func TestSteerKilled(t *testing.T) {
 	}
 }
 
-// comeAndGo lets agents come and go while the target is under load.
+// comeAndGo lets agents come and go while the target is under load. Each second one gets two signals: it hurries, but waits for headers.
 func comeAndGo(t *testing.T, target *testenv.Target, options testenv.AgentOptions, load func()) {
 	t.Helper()
 	underLoad(t, target, load, func() {
-		for range *rounds {
+		for i := range *rounds {
 			agent := testenv.StartAgent(t, options)
 			agent.WaitTraced(t, target.PID)
 			time.Sleep(testenv.Patient(200 * time.Millisecond))
+			if i%2 == 1 {
+				syscall.Kill(agent.PID, syscall.SIGTERM) // the second one is soon to come
+			}
 			agent.Stop(t)
 		}
 	})
