@@ -274,6 +274,7 @@ type sharedSteerNote struct {
 	_      structs.HostLayout
 	Number uint64
 	Depth  uint64
+	Sp     uint64
 	Owner  uint64
 	Header uint64
 	Writer [2]uint64

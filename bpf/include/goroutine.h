@@ -17,9 +17,12 @@ struct goroutine {
 	__u64 depth; // of its stack: how much is in use, which stays the same when the stack is moved
 };
 
+// depth_of returns how much of the stack is in use, 0 if that cannot be read.
 static __always_inline __u64 depth_of(struct pt_regs *ctx)
 {
-	return read_u64(GO_G(ctx) + g_stack_hi) - REG_SP(ctx);
+	__u64 high = read_u64(GO_G(ctx) + g_stack_hi);
+
+	return high ? high - REG_SP(ctx) : 0;
 }
 
 static __always_inline __u64 word_of_g(const __u8 *buffer, __s64 offset)

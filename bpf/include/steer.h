@@ -52,8 +52,9 @@ volatile const struct steer_pieces pieces;
 
 // What is known of a header that a goroutine is about to write. It may write none in the end, and leave this behind.
 struct steer_note {
-	__u64 number; // of the goroutine: its g may be another's when it has ended
-	__u64 depth; // of the stack
+	__u64 number; // of the goroutine: its g may be another's when it has ended; 0: not known
+	__u64 depth; // of the stack; 0: not known
+	__u64 sp;
 	__u64 owner; // the call that the header belongs to: its ref_to
 	__u64 header; // the map that the call was announced with
 	__u64 writer[2]; // what it is written to: arguments of the function that writes
@@ -126,6 +127,20 @@ static __always_inline void stop_steering(struct span_key *key)
 	bpf_map_delete_elem(&steerings, key);
 }
 
+// try_goroutine is read_goroutine where nothing is known if that fails.
+static __always_inline struct goroutine try_goroutine(struct pt_regs *ctx)
+{
+	struct goroutine g = {}, unknown = {};
+
+	return !is_due(faults.read) && read_goroutine(ctx, &g) ? g : unknown;
+}
+
+// is_number says whether two numbers may be of the same goroutine.
+static __always_inline bool is_number(__u64 a, __u64 b)
+{
+	return !a || !b || a == b;
+}
+
 // cleared_steering returns an entry for a new header, NULL if there are too many, or if the goroutine is within another header: what that is written to
 // may make requests itself. Both are counted.
 static __always_inline struct steering *cleared_steering(struct span_key *key, struct goroutine *g)
@@ -133,7 +148,7 @@ static __always_inline struct steering *cleared_steering(struct span_key *key, s
 	__u32 zero = 0;
 	struct steering *cleared = bpf_map_lookup_elem(&steering_zero, &zero), *s = find_steering(key);
 
-	if (s && s->state == STEER_GOING && s->note.number == g->number && s->note.depth < g->depth) {
+	if (s && s->state == STEER_GOING && (!g->number || (is_number(s->note.number, g->number) && s->note.depth < g->depth))) {
 		count_loss(LOSS_INJECT_WRITER);
 		return NULL;
 	}
@@ -147,16 +162,15 @@ static __always_inline struct steering *cleared_steering(struct span_key *key, s
 // new_steering returns an entry for the header that a note is of, which is then no more. NULL if it is another goroutine's, or there can be none.
 static __always_inline struct steering *new_steering(struct pt_regs *ctx, struct span_key *key, struct steer_note *note)
 {
-	struct steering *s = NULL;
-	struct goroutine g;
+	struct goroutine g = try_goroutine(ctx);
+	struct steering *s = is_number(note->number, g.number) ? cleared_steering(key, &g) : NULL;
 
-	if (!read_goroutine(ctx, &g))
-		count_loss(LOSS_INJECT_FAULT);
-	else if (note->number == g.number)
-		s = cleared_steering(key, &g);
 	if (s) {
 		s->note = *note;
-		s->note.depth = g.depth;
+		if (g.number) {
+			s->note.number = g.number;
+			s->note.depth = g.depth;
+		}
 		s->sp = REG_SP(ctx);
 		s->since = bpf_ktime_get_boot_ns();
 		s->state_at = STEER_NOWHERE;
@@ -303,19 +317,20 @@ static __always_inline bool take_piece(struct steering *s, struct go_string *pie
 }
 
 // at_place says whether the goroutine is where the steering left it: the very instruction, no more and no less of its stack in
-// use. Another agent's program may have sent it elsewhere a moment ago. If that cannot be read, the stack was moved.
+// use. Another agent's program may have sent it elsewhere a moment ago. If that cannot be read, or could not before, the stack was moved.
 static __always_inline bool at_place(struct pt_regs *ctx, struct steering *s, __u64 ip)
 {
 	__u64 high;
 
 	if (REG_IP(ctx) != ip)
 		return false;
-	if (REG_SP(ctx) == s->sp && !faults.read)
+	if (REG_SP(ctx) == s->sp && s->note.depth && !faults.read)
 		return true;
 	if (is_due(faults.read) || bpf_probe_read_user(&high, sizeof(high), (void *)(GO_G(ctx) + g_stack_hi)))
 		return true;
-	if (high - REG_SP(ctx) != s->note.depth)
+	if (s->note.depth && s->note.depth != high - REG_SP(ctx))
 		return false;
+	s->note.depth = high - REG_SP(ctx);
 	s->sp = REG_SP(ctx);
 	return true;
 }

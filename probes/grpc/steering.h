@@ -172,8 +172,6 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 	if (!can_steer() || !in_set(&request_returns, result_word(ctx, p, 0) - bias))
 		return;
 	struct steer_note *note = find_request(&key, REG_SP(ctx) + p->results[1].off, bias);
-	if (note)
-		note->number = goroutine_id(ctx);
 	s = note ? new_steering(ctx, &key, note) : NULL;
 	if (!s)
 		return;

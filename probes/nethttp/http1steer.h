@@ -31,8 +31,9 @@ static __always_inline void note_header(struct pt_regs *ctx, const volatile stru
 		count_loss(LOSS_INJECT_WRITER);
 		return;
 	}
+	struct goroutine g = try_goroutine(ctx);
 	struct steer_note note = {
-		.number = goroutine_id(ctx), .depth = depth_of(ctx), .owner = owner->call, .header = k.header, .writer = { GO_ARG2(ctx), GO_ARG3(ctx) },
+		.number = g.number, .depth = g.depth, .sp = REG_SP(ctx), .owner = owner->call, .header = k.header, .writer = { GO_ARG2(ctx), GO_ARG3(ctx) },
 	};
 	bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
 }
@@ -70,10 +71,30 @@ __noinline int compose_lines(__u32 target, __u64 goroutine, __u64 bias)
 	return 0;
 }
 
-static __always_inline bool ends_header(__u64 ptr, __u64 len)
+// ends_header says whether the string that the goroutine is about to write ends a header. One that lies where nothing changes is read once.
+static __always_inline bool ends_header(__u32 target, struct go_string s, __u64 bias)
 {
-	__u16 end = 0;
-	return len == 2 && !bpf_probe_read_user(&end, sizeof(end), (void *)ptr) && end == ('\r' | '\n' << 8);
+	const __u16 end = '\r' | '\n' << 8;
+	__u16 text;
+
+	if (s.len != sizeof(end))
+		return false;
+	if (recall(target, s.ptr) == end)
+		return true;
+	if (bpf_probe_read_user(&text, sizeof(text), (void *)s.ptr)) {
+		report_absent(target, s.ptr);
+		return false;
+	}
+	if (text == end && never_changes(s.ptr, bias))
+		remember(target, s.ptr, end);
+	return text == end;
+}
+
+// in_frame says whether the goroutine is in the frame of the function call that a note was made in. Without both depths the stack pointer tells it: the
+// stack was hardly moved in between.
+static __always_inline bool in_frame(struct pt_regs *ctx, struct steer_note *note, __u64 depth)
+{
+	return note->depth && depth ? note->depth == depth : note->sp == REG_SP(ctx);
 }
 
 // begin_lines replaces the string that the goroutine is about to write by the lines' first piece.
@@ -91,15 +112,16 @@ static __always_inline void begin_lines(struct pt_regs *ctx, const volatile stru
 			stop_steering(&key);
 		return;
 	}
-	__u64 depth = depth_of(ctx);
+	__u64 depth = is_due(faults.read) ? 0 : depth_of(ctx);
+	struct go_string own = { .ptr = GO_ARG3(ctx), .len = GO_ARG4(ctx) };
 	// This very call is to come, and is none of ours: the header that was begun is no more. Its goroutine has ended in the middle, and another one has its g.
 	if (s && s->state == STEER_GOING && REG_IP(ctx) == s->call && depth == s->note.depth)
 		stop_steering(&key);
 	struct steer_note *note = bpf_map_lookup_elem(&steer_notes, &key);
 	if (!note)
 		return;
-	if (depth != note->depth || GO_ARG1(ctx) != note->writer[0] || GO_ARG2(ctx) != note->writer[1] ||
-	    !ends_header(GO_ARG3(ctx), GO_ARG4(ctx)) || steer_end_return_points.n != 1) {
+	if (!in_frame(ctx, note, depth) || GO_ARG1(ctx) != note->writer[0] || GO_ARG2(ctx) != note->writer[1] ||
+	    !ends_header(key.target, own, bias) || steer_end_return_points.n != 1) {
 		bpf_map_delete_elem(&steer_notes, &key);
 		count_loss(LOSS_INJECT_WRITER);
 		return;
@@ -107,8 +129,7 @@ static __always_inline void begin_lines(struct pt_regs *ctx, const volatile stru
 	s = new_steering(ctx, &key, note);
 	if (!s)
 		return;
-	s->own.ptr = GO_ARG3(ctx);
-	s->own.len = GO_ARG4(ctx);
+	s->own = own;
 	s->call = REG_IP(ctx);
 	s->back = bias + steer_end_return_points.at[0].addr;
 	s->ret = s->back - steer_end_return_points.at[0].behind;
