@@ -11,7 +11,7 @@
 // What fails, for the tests that show that the target does not mind; 0: nothing.
 struct faults {
 	__u32 write; // this one of an injection
-	__u32 read; // one of so many in the middle of a steered header
+	__u32 read; // one of so many of the runtime's g, and in the middle of a steered header
 	__u32 message; // of one of so many requests of gRPC it counts as garbage
 	__u32 pair; // one of so many pairs of digits counts as missing
 };

@@ -54,7 +54,7 @@ volatile const struct steer_pieces pieces;
 struct steer_note {
 	__u64 number; // of the goroutine: its g may be another's when it has ended; 0: not known
 	__u64 depth; // of the stack; 0: not known
-	__u64 sp;
+	__u64 sp; // the stack pointer then
 	__u64 owner; // the call that the header belongs to: its ref_to
 	__u64 header; // the map that the call was announced with
 	__u64 writer[2]; // what it is written to: arguments of the function that writes
