@@ -314,16 +314,17 @@ const (
 )
 
 type sharedSteering struct {
-	_     structs.HostLayout
-	State uint32
-	Rerun uint32
-	Since uint64
-	Sp    uint64
-	Note  sharedSteerNote
-	Call  uint64
-	Ret   uint64
-	Back  uint64
-	Own   struct {
+	_      structs.HostLayout
+	State  uint32
+	Rerun  uint32
+	Since  uint64
+	Sp     uint64
+	Within uint64
+	Note   sharedSteerNote
+	Call   uint64
+	Ret    uint64
+	Back   uint64
+	Own    struct {
 		_   structs.HostLayout
 		Ptr uint64
 		Len uint64

@@ -78,6 +78,7 @@ struct steering {
 	__u32 rerun; // the next call at the place is ours
 	__u64 since; // boot time of the last step
 	__u64 sp; // the stack pointer at the probe, if the stack was not moved since
+	__u64 within; // the stack pointer where another header is written within this one, 0: none is
 	struct steer_note note;
 	__u64 call, ret, back; // the call, where it returns to, where the program sits behind that
 	struct go_string own; // what the target itself was about to write

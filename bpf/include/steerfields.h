@@ -65,12 +65,12 @@ static __always_inline struct go_slice unread(__u64 buffer)
 	return s;
 }
 
-// has_parent says whether the content ends by a traceparent as another agent adds it.
+// has_parent says whether the content ends by a traceparent as another agent adds it, or cannot be read.
 static __always_inline bool has_parent(struct go_slice content)
 {
 	__u8 name[FIELD_NAME];
 
 	return content.len > FIELD_LENGTH &&
-	       !bpf_probe_read_user(name, FIELD_NAME, (void *)(content.ptr + content.len - FIELD_LENGTH)) &&
-	       !__builtin_memcmp(name, parent_name, FIELD_NAME);
+	       (bpf_probe_read_user(name, FIELD_NAME, (void *)(content.ptr + content.len - FIELD_LENGTH)) ||
+		!__builtin_memcmp(name, parent_name, FIELD_NAME));
 }

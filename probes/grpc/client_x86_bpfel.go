@@ -193,16 +193,17 @@ type clientSteerPieces struct {
 }
 
 type clientSteering struct {
-	_     structs.HostLayout
-	State uint32
-	Rerun uint32
-	Since uint64
-	Sp    uint64
-	Note  clientSteerNote
-	Call  uint64
-	Ret   uint64
-	Back  uint64
-	Own   struct {
+	_      structs.HostLayout
+	State  uint32
+	Rerun  uint32
+	Since  uint64
+	Sp     uint64
+	Within uint64
+	Note   clientSteerNote
+	Call   uint64
+	Ret    uint64
+	Back   uint64
+	Own    struct {
 		_   structs.HostLayout
 		Ptr uint64
 		Len uint64

@@ -112,11 +112,16 @@ static __always_inline void begin_lines(struct pt_regs *ctx, const volatile stru
 			stop_steering(&key);
 		return;
 	}
-	__u64 depth = is_due(faults.read) ? 0 : depth_of(ctx);
+	__u64 depth = depth_of(ctx);
 	struct go_string own = { .ptr = GO_ARG3(ctx), .len = GO_ARG4(ctx) };
-	// This very call is to come, and is none of ours: the header that was begun is no more. Its goroutine has ended in the middle, and another one has its g.
-	if (s && s->state == STEER_GOING && REG_IP(ctx) == s->call && depth == s->note.depth)
-		stop_steering(&key);
+	// This very call is to come, and is none of ours. The header that was begun is no more: its goroutine has ended in the middle, and another one has its g.
+	// Or this one is written within that.
+	if (s && s->state == STEER_GOING && REG_IP(ctx) == s->call) {
+		if (depth == s->note.depth)
+			stop_steering(&key);
+		else
+			s->within = REG_SP(ctx);
+	}
 	struct steer_note *note = bpf_map_lookup_elem(&steer_notes, &key);
 	if (!note)
 		return;
@@ -129,6 +134,13 @@ static __always_inline void begin_lines(struct pt_regs *ctx, const volatile stru
 	s = new_steering(ctx, &key, note);
 	if (!s)
 		return;
+	if (!s->note.depth)
+		s->note.depth = depth;
+	if (!s->note.depth) {
+		stop_steering(&key);
+		count_loss(LOSS_INJECT_FAULT);
+		return;
+	}
 	s->own = own;
 	s->call = REG_IP(ctx);
 	s->back = bias + steer_end_return_points.at[0].addr;
@@ -150,7 +162,13 @@ static __always_inline void continue_lines(struct pt_regs *ctx, const volatile s
 	struct steering *s = find_steering(&key);
 	struct go_string piece;
 
-	if (!s || s->state != STEER_GOING || s->rerun || !at_place(ctx, s, s->back))
+	if (!s || s->state != STEER_GOING || s->rerun)
+		return;
+	if (s->within == REG_SP(ctx)) {
+		s->within = 0;
+		return;
+	}
+	if (!at_place(ctx, s, s->back))
 		return;
 	if (result_word(ctx, p, 1)) { // an error
 		stop_steering(&key);
@@ -165,7 +183,7 @@ static __always_inline void continue_lines(struct pt_regs *ctx, const volatile s
 	SET_ARG2(ctx, s->note.writer[1]);
 	SET_ARG3(ctx, piece.ptr);
 	SET_ARG4(ctx, piece.len);
-	if (!may_go_on(ctx, s->ret, s->ret)) { // the goroutine was preempted right here
+	if (is_due(faults.read) || !may_call(ctx, s->ret, s->ret)) { // the goroutine was preempted right here, or that cannot be told
 		s->rerun = 1;
 		SET_IP(ctx, s->call);
 		return;

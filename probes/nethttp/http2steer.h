@@ -13,18 +13,28 @@ volatile const __s64 stream_conn, conn_hbuf;
 // note_stream notes whose call the goroutine encodes the header for. 1: cs
 static __always_inline void note_stream(struct pt_regs *ctx)
 {
-	struct span_key stream = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
 	struct span_key key = caller_key(ctx, ROLE_CLIENT);
-	struct http_call *c = call_of_stream(ctx, &stream);
+	struct goroutine g;
 
+	bpf_map_delete_elem(&steer_notes, &key); // of a header that was not written
+	if (!read_goroutine(ctx, &g)) {
+		count_loss(LOSS_INJECT_FAULT);
+		return;
+	}
+	struct span_key stream = { .target = key.target, .role = ROLE_CLIENT, .goroutine = g.number };
+	struct http_call *c = call_of_stream(&stream, g.creator);
 	if (!c || !c->work.header || stream_conn == ABSENT || conn_hbuf == ABSENT)
 		return;
 	__u64 conn = read_u64(GO_ARG1(ctx) + stream_conn);
+	if (!conn) {
+		count_loss(LOSS_INJECT_FAULT);
+		return;
+	}
 	if (conn_peer_max_header_list != ABSENT && read_u64(conn + conn_peer_max_header_list) < HEADER_LIST_MIN) {
 		count_loss(LOSS_INJECT_NO_ROOM);
 		return;
 	}
-	struct steer_note note = { .number = stream.goroutine, .owner = ref_to(&c->slot), .header = c->work.header, .writer = { conn + conn_hbuf } };
+	struct steer_note note = { .number = g.number, .owner = ref_to(&c->slot), .header = c->work.header, .writer = { conn + conn_hbuf } };
 	bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
 }
 
@@ -46,17 +56,15 @@ __noinline int compose_fields(__u32 target, __u64 goroutine, __u64 bias)
 
 // encoded says whether the fields were encoded without an error: encodeHeaders (until Go 1.24) returns the buffer's content and an error,
 // encodeRequestHeaders two bools and an error.
-static __always_inline bool encoded(struct pt_regs *ctx, struct steering *s)
+static __always_inline bool encoded(struct pt_regs *ctx, struct steering *s, struct go_slice content)
 {
-	struct go_slice content = unread(s->note.writer[0]);
-
 	s->results[0] = GO_ARG1(ctx);
 	s->results[1] = GO_ARG2(ctx);
 	s->results[2] = GO_ARG3(ctx);
 	s->results[3] = GO_ARG4(ctx);
 	s->results[4] = GO_ARG5(ctx);
 	s->content = content.ptr && s->results[0] == content.ptr && s->results[1] == content.len && s->results[2] == content.cap;
-	return content.ptr && content.len && !(s->content ? s->results[3] : s->results[2]);
+	return content.len && !(s->content ? s->results[3] : s->results[2]);
 }
 
 // end_fields lets the code go on behind the call as if it had just come back. False: the buffer cannot be read at this moment.
@@ -98,15 +106,16 @@ static __always_inline void continue_fields(struct pt_regs *ctx, const volatile 
 			return;
 		s->back = REG_IP(ctx);
 		s->ret = s->back - p->behind;
-		if (has_parent(unread(s->note.writer[0]))) {
-			count_loss(LOSS_INJECT_WRITER);
+		struct go_slice content = unread(s->note.writer[0]);
+		if (!content.ptr || has_parent(content)) {
+			count_loss(content.ptr ? LOSS_INJECT_WRITER : LOSS_INJECT_FAULT);
 			stop_steering(&key);
 			return;
 		}
 		bool may = may_call(ctx, s->ret, s->back);
 		if (!may)
 			count_loss(LOSS_INJECT_PREEMPTED);
-		if (!may || !encoded(ctx, s) || !compose_fields(key.target, key.goroutine, bias) || !may_begin(s, key.target)) {
+		if (!may || !encoded(ctx, s, content) || !compose_fields(key.target, key.goroutine, bias) || !may_begin(s, key.target)) {
 			stop_steering(&key);
 			return;
 		}

@@ -34,11 +34,11 @@ static __always_inline void begin_stream(struct pt_regs *ctx)
 		bpf_map_update_elem(&stream_calls, &key, &owner->call, BPF_ANY);
 }
 
-// call_of_stream returns the call that the goroutine of a stream is of, NULL if none is known.
-static __always_inline struct http_call *call_of_stream(struct pt_regs *ctx, struct span_key *stream)
+// call_of_stream returns the call that the goroutine of a stream is of, NULL if none is known. creator is its number, from Go 1.21 on.
+static __always_inline struct http_call *call_of_stream(struct span_key *stream, __u64 creator)
 {
 	if (g_parent_goid != ABSENT)
-		return (struct http_call *)find_caller(stream->target, read_u64(GO_G(ctx) + g_parent_goid));
+		return (struct http_call *)find_caller(stream->target, creator);
 	__u64 *call = bpf_map_lookup_elem(&stream_calls, stream);
 	return call ? (struct http_call *)find_ref(*call) : NULL;
 }
@@ -64,7 +64,7 @@ static __always_inline void inject_frame(struct pt_regs *ctx, const volatile str
 {
 	struct span_key stream = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
 	__u64 writer = GO_ARG1(ctx);
-	struct http_call *c = call_of_stream(ctx, &stream);
+	struct http_call *c = call_of_stream(&stream, g_parent_goid == ABSENT ? 0 : read_u64(GO_G(ctx) + g_parent_goid));
 	struct bufio b;
 
 	if (!c || !c->work.header || c->work.writer == stream.goroutine) // the same goroutine again: trailers
