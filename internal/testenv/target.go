@@ -19,6 +19,9 @@ type Target struct {
 	output lockedBuffer
 }
 
+// outputMax is how much of a target's output, in bytes, the report of a failed test has.
+const outputMax = 8 << 10
+
 // StartTarget starts a program with additional environment and waits until it serves. It ends with the test.
 func StartTarget(t testing.TB, bin string, env []string, args ...string) *Target {
 	t.Helper()
@@ -30,7 +33,12 @@ func StartTarget(t testing.TB, bin string, env []string, args ...string) *Target
 	}
 	p.PID = p.cmd.Process.Pid
 	go func() { p.cmd.Wait(); close(p.done) }()
-	t.Cleanup(p.Stop)
+	t.Cleanup(func() {
+		p.Stop()
+		if output := p.Output(); t.Failed() {
+			t.Logf("target's output, its last %d bytes at most:\n%s", outputMax, output[max(0, len(output)-outputMax):])
+		}
+	})
 	Eventually(t, 10*time.Second, "target serves", func() bool {
 		if p.Exited() {
 			t.Fatalf("target ended:\n%s", p.Output())
