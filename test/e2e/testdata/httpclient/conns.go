@@ -22,8 +22,10 @@ func init() {
 	ways["writefails"] = overOwn(func(c *ownConn, p []byte) (int, error) { return 10, errors.New("the device is on fire") })
 	ways["writepanics"] = overOwn(func(c *ownConn, p []byte) (int, error) { panic("the device is on fire") })
 	ways["writenests"] = overOwn(func(c *ownConn, p []byte) (int, error) {
-		if err := c.call.Write(io.Discard); err != nil {
-			return 0, err
+		for _, r := range []*http.Request{c.call, newRequest(c.call.Context(), "GET", "http://another.one/", nil)} {
+			if err := r.Write(io.Discard); err != nil {
+				return 0, err
+			}
 		}
 		return c.Conn.Write(p)
 	})
