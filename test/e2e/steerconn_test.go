@@ -32,12 +32,12 @@ func requestOf(path, host string) string {
 }
 
 // startSteered starts the fixture of clients, an agent that steers, and what the fixture is to call.
-func startSteered(t *testing.T, spec testenv.BuildSpec) (target *testenv.Target, agent *testenv.Agent, upstream *recorder, to string) {
+func startSteered(t *testing.T, spec testenv.BuildSpec, env ...string) (target *testenv.Target, agent *testenv.Agent, upstream *recorder, to string) {
 	t.Helper()
 	testenv.RequireRegisterWrites(t)
 	upstream = startRecorder(t)
 	target = testenv.StartTarget(t, testenv.Build(t, spec), nil)
-	agent = testenv.StartAgent(t, testenv.AgentOptions{Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_INJECT=steer"}})
+	agent = testenv.StartAgent(t, testenv.AgentOptions{Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: append(env, "REMORA_INJECT=steer")})
 	agent.WaitTraced(t, target.PID)
 	return target, agent, upstream, "http://" + upstream.Addr().String()
 }
@@ -89,25 +89,29 @@ func TestSteerGoroutineEnds(t *testing.T) {
 	}
 }
 
-// TestSteerWithinAHeader: what a header is written to writes another one, or uses so much stack that this is moved. The header goes on behind it.
+// TestSteerWithinAHeader: what a header is written to writes others, or uses so much stack that this is moved. The header goes on behind it.
 func TestSteerWithinAHeader(t *testing.T) {
-	for _, spec := range injectBuilds("testdata/httpclient") {
-		t.Run(spec.String(), func(t *testing.T) {
-			target, agent, upstream, to := startSteered(t, spec)
-			calls := 0
-			for _, way := range []string{"writegrows", "writenests"} {
-				midHeader(to, func(url string) {
-					calls++
-					callOnce(t, target, way, url, nil)
-					checkWhole(t, upstream.taken(), requestOf(strings.TrimPrefix(url, to), upstream.Addr().String()), 1)
-				})
-			}
-			if n := agent.Metric(t, "remora_propagation_failed_total", "reason=unknown_writer"); int(n) != calls/2 {
-				t.Errorf("%v headers within others are counted, want %d", n, calls/2)
-			}
-			noCrash(t, target.Output())
+	builds := injectBuilds("testdata/httpclient")
+	for _, spec := range builds {
+		t.Run(spec.String(), func(t *testing.T) { withinAHeader(t, spec) })
+	}
+	t.Run("unreadable", func(t *testing.T) { withinAHeader(t, builds[1], "REMORA_TEST_FAIL_READ=2") })
+}
+
+func withinAHeader(t *testing.T, spec testenv.BuildSpec, env ...string) {
+	target, agent, upstream, to := startSteered(t, spec, env...)
+	calls := 0
+	for _, way := range []string{"writegrows", "writenests"} {
+		midHeader(to, func(url string) {
+			calls++
+			callOnce(t, target, way, url, nil)
+			checkWhole(t, upstream.taken(), requestOf(strings.TrimPrefix(url, to), upstream.Addr().String()), 1)
 		})
 	}
+	if n := agent.Metric(t, "remora_propagation_failed_total", "reason=unknown_writer"); int(n) != calls/2 {
+		t.Errorf("%v headers within others are counted, want %d", n, calls/2)
+	}
+	noCrash(t, target.Output())
 }
 
 // TestSteerWriteFails: a write fails in the middle of a header. The program's call fails as it does without an agent, and the next one is whole.
