@@ -318,7 +318,6 @@ type sharedSteering struct {
 	State  uint32
 	Rerun  uint32
 	Since  uint64
-	Sp     uint64
 	Within uint64
 	Note   sharedSteerNote
 	Call   uint64

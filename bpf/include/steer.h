@@ -54,7 +54,7 @@ volatile const struct steer_pieces pieces;
 struct steer_note {
 	__u64 number; // of the goroutine: its g may be another's when it has ended; 0: not known
 	__u64 depth; // of the stack; 0: not known
-	__u64 sp; // the stack pointer then
+	__u64 sp; // the stack pointer, if the stack was not moved since
 	__u64 owner; // the call that the header belongs to: its ref_to
 	__u64 header; // the map that the call was announced with
 	__u64 writer[2]; // what it is written to: arguments of the function that writes
@@ -77,7 +77,6 @@ struct steering {
 	__u32 state; // first: user space looks at it
 	__u32 rerun; // the next call at the place is ours
 	__u64 since; // boot time of the last step
-	__u64 sp; // the stack pointer at the probe, if the stack was not moved since
 	__u64 within; // the stack pointer where another header is written within this one, 0: none is
 	struct steer_note note;
 	__u64 call, ret, back; // the call, where it returns to, where the program sits behind that
@@ -172,7 +171,7 @@ static __always_inline struct steering *new_steering(struct pt_regs *ctx, struct
 			s->note.number = g.number;
 			s->note.depth = g.depth;
 		}
-		s->sp = REG_SP(ctx);
+		s->note.sp = REG_SP(ctx);
 		s->since = bpf_ktime_get_boot_ns();
 		s->state_at = STEER_NOWHERE;
 	}
@@ -325,14 +324,14 @@ static __always_inline bool at_place(struct pt_regs *ctx, struct steering *s, __
 
 	if (REG_IP(ctx) != ip)
 		return false;
-	if (REG_SP(ctx) == s->sp && s->note.depth && !faults.read)
+	if (REG_SP(ctx) == s->note.sp && s->note.depth && !faults.read)
 		return true;
 	if (is_due(faults.read) || bpf_probe_read_user(&high, sizeof(high), (void *)(GO_G(ctx) + g_stack_hi)))
 		return true;
 	if (s->note.depth && s->note.depth != high - REG_SP(ctx))
 		return false;
 	s->note.depth = high - REG_SP(ctx);
-	s->sp = REG_SP(ctx);
+	s->note.sp = REG_SP(ctx);
 	return true;
 }
 

@@ -178,8 +178,8 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 	s->call = REG_IP(ctx);
 	s->back = bias + failed->addr;
 	s->ret = s->back - failed->behind;
-	if (!may_call(ctx, s->ret, s->back))
-		count_loss(LOSS_INJECT_PREEMPTED); // since its last call returned
+	if (!may_call(ctx, s->ret, s->back)) // preempted since its last call returned, or that cannot be told
+		count_loss(may_call_again(ctx, s->ret, s->back) ? LOSS_INJECT_FAULT : LOSS_INJECT_PREEMPTED);
 	else if (compose_fields(key.target, key.goroutine, bias, carried_state(s->note.owner) != 0) && may_begin(s, key.target)) {
 		go_on(ctx, &key, s, bias);
 		return;

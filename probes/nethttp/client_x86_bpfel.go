@@ -248,7 +248,6 @@ type clientSteering struct {
 	State  uint32
 	Rerun  uint32
 	Since  uint64
-	Sp     uint64
 	Within uint64
 	Note   clientSteerNote
 	Call   uint64

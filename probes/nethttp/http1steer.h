@@ -71,23 +71,27 @@ __noinline int compose_lines(__u32 target, __u64 goroutine, __u64 bias)
 	return 0;
 }
 
-// ends_header says whether the string that the goroutine is about to write ends a header. One that lies where nothing changes is read once.
+// ends_header says whether the string that the goroutine is about to write ends a header, and counts it if not. One that lies where nothing changes is
+// read once.
 static __always_inline bool ends_header(__u32 target, struct go_string s, __u64 bias)
 {
 	const __u16 end = '\r' | '\n' << 8;
 	__u16 text;
 
-	if (s.len != sizeof(end))
-		return false;
-	if (recall(target, s.ptr) == end)
+	if (s.len == sizeof(end) && recall(target, s.ptr) == end)
 		return true;
-	if (bpf_probe_read_user(&text, sizeof(text), (void *)s.ptr)) {
+	if (s.len == sizeof(end) && bpf_probe_read_user(&text, sizeof(text), (void *)s.ptr)) {
 		report_absent(target, s.ptr);
+		count_loss(LOSS_INJECT_FAULT);
 		return false;
 	}
-	if (text == end && never_changes(s.ptr, bias))
+	if (s.len != sizeof(end) || text != end) {
+		count_loss(LOSS_INJECT_WRITER);
+		return false;
+	}
+	if (never_changes(s.ptr, bias))
 		remember(target, s.ptr, end);
-	return text == end;
+	return true;
 }
 
 // in_frame says whether the goroutine is in the frame of the function call that a note was made in. Without both depths the stack pointer tells it: the
@@ -125,10 +129,11 @@ static __always_inline void begin_lines(struct pt_regs *ctx, const volatile stru
 	struct steer_note *note = bpf_map_lookup_elem(&steer_notes, &key);
 	if (!note)
 		return;
-	if (!in_frame(ctx, note, depth) || GO_ARG1(ctx) != note->writer[0] || GO_ARG2(ctx) != note->writer[1] ||
-	    !ends_header(key.target, own, bias) || steer_end_return_points.n != 1) {
-		bpf_map_delete_elem(&steer_notes, &key);
+	bool expected = in_frame(ctx, note, depth) && GO_ARG1(ctx) == note->writer[0] && GO_ARG2(ctx) == note->writer[1] && steer_end_return_points.n == 1;
+	if (!expected)
 		count_loss(LOSS_INJECT_WRITER);
+	if (!expected || !ends_header(key.target, own, bias)) {
+		bpf_map_delete_elem(&steer_notes, &key);
 		return;
 	}
 	s = new_steering(ctx, &key, note);

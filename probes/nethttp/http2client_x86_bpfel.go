@@ -190,7 +190,6 @@ type http2clientSteering struct {
 	State  uint32
 	Rerun  uint32
 	Since  uint64
-	Sp     uint64
 	Within uint64
 	Note   http2clientSteerNote
 	Call   uint64

@@ -88,6 +88,24 @@ static __always_inline bool end_fields(struct pt_regs *ctx, struct span_key *key
 	return true;
 }
 
+// begin_fields prepares a header's fields where its own have been encoded. False: it goes without, which is counted.
+static __always_inline bool begin_fields(struct pt_regs *ctx, struct span_key *key, struct steering *s, const volatile struct point *p, __u64 bias)
+{
+	struct go_slice content = unread(s->note.writer[0]);
+
+	s->back = REG_IP(ctx);
+	s->ret = s->back - p->behind;
+	if (!content.ptr || has_parent(content)) {
+		count_loss(content.ptr ? LOSS_INJECT_WRITER : LOSS_INJECT_FAULT);
+		return false;
+	}
+	if (!may_go_on(ctx, s->ret, s->back)) {
+		count_loss(LOSS_INJECT_PREEMPTED);
+		return false;
+	}
+	return encoded(ctx, s, content) && compose_fields(key->target, key->goroutine, bias) && may_begin(s, key->target);
+}
+
 // continue_fields makes the goroutine write the next piece. It stops where the fields' encoding has come back, and each piece.
 // (*bytes.Buffer).WriteString: 1: b, 2–3: s
 static __always_inline void continue_fields(struct pt_regs *ctx, const volatile struct point *p)
@@ -96,6 +114,7 @@ static __always_inline void continue_fields(struct pt_regs *ctx, const volatile 
 	struct steering *s = find_steering(&key);
 	__u64 bias = load_bias(ctx, p);
 	struct go_string piece = {};
+	bool may = true;
 
 	struct steer_note *note = bpf_map_lookup_elem(&steer_notes, &key);
 	if (note) {
@@ -104,25 +123,15 @@ static __always_inline void continue_fields(struct pt_regs *ctx, const volatile 
 		s = new_steering(ctx, &key, note);
 		if (!s)
 			return;
-		s->back = REG_IP(ctx);
-		s->ret = s->back - p->behind;
-		struct go_slice content = unread(s->note.writer[0]);
-		if (!content.ptr || has_parent(content)) {
-			count_loss(content.ptr ? LOSS_INJECT_WRITER : LOSS_INJECT_FAULT);
+		if (!begin_fields(ctx, &key, s, p, bias)) {
 			stop_steering(&key);
 			return;
 		}
-		bool may = may_call(ctx, s->ret, s->back);
-		if (!may)
-			count_loss(LOSS_INJECT_PREEMPTED);
-		if (!may || !encoded(ctx, s, content) || !compose_fields(key.target, key.goroutine, bias) || !may_begin(s, key.target)) {
-			stop_steering(&key);
+	} else {
+		if (!s || s->state != STEER_GOING || !at_place(ctx, s, s->back))
 			return;
-		}
-	} else if (!s || s->state != STEER_GOING || !at_place(ctx, s, s->back)) {
-		return;
+		may = may_go_on(ctx, s->ret, s->back);
 	}
-	bool may = may_go_on(ctx, s->ret, s->back);
 	if ((!next_piece(&key, s, &piece) || !may) && (end_fields(ctx, &key, s) || !may))
 		return;
 	SET_ARG1(ctx, s->note.writer[0]); // an empty piece, which makes the buffer's page present, if it could not be read
