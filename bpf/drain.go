@@ -25,16 +25,19 @@ func (r *Runtime) Drain(targets ...uint32) (stalled int, err error) {
 	if !r.opts.Steer || len(targets) == 0 {
 		return 0, nil
 	}
-	for _, target := range targets {
-		if err := r.shared.Draining.Put(target, uint32(1)); err != nil {
-			return 0, fmt.Errorf("cannot end steering: %w", err)
+	var failed error
+	for i, target := range targets {
+		if err := r.shared.Draining.Put(target, uint32(1)); err != nil { // of thousands
+			failed = fmt.Errorf("cannot end steering of %d targets: %w", len(targets)-i, err)
+			targets = targets[:i]
+			break
 		}
 	}
 	for wait := drainSettles; ; wait = drainLooks {
 		time.Sleep(wait)
 		begun, stalled, err := r.headersBegun(targets)
 		if err != nil || begun == 0 {
-			return stalled, err
+			return stalled, errors.Join(failed, err)
 		}
 	}
 }
