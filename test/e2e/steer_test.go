@@ -22,8 +22,7 @@ func steered(t *testing.T, spec testenv.BuildSpec) (*testenv.Target, testenv.Age
 }
 
 // TestSteerStorm: while the runtime collects garbage all the time and checks what it marked, and a signal interrupts the program a
-// thousand times a second, requests on 65 connections are what they were, and every one carries one traceparent. -requests says how many. Of 100,000 ten
-// may carry none, if that is counted: a call may begin just when the kernel moves a page that is read then.
+// thousand times a second, requests on 65 connections are what they were, and every one carries one traceparent. -requests says how many.
 func TestSteerStorm(t *testing.T) {
 	for _, spec := range injectBuilds("testdata/xnet") {
 		t.Run(spec.String(), func(t *testing.T) {
@@ -31,17 +30,12 @@ func TestSteerStorm(t *testing.T) {
 			agent := testenv.StartAgent(t, options)
 			agent.WaitTraced(t, target.PID)
 			stop := interrupt(target.PID)
-			without := sendAll(t, target, *requests, 13, 0)
+			sendAll(t, target, *requests, 13, 1)
 			stop()
 			if target.Exited() {
 				t.Errorf("target is gone:\n%s", target.Output())
 			}
-			t.Logf("of %d requests of each kind %d carry no traceparent", *requests, without)
-			unread := int(agent.Metric(t, "remora_spans_dropped_total", "reason=memory_unreadable"))
-			counted := int(agent.Metric(t, "remora_propagation_failed_total"))
-			if most := *requests * 5 / 10000; without > most || without > unread+counted {
-				t.Errorf("%d requests carry no traceparent, of %d at most; counted are %v and %d spans (memory_unreadable)", without, most, withoutContext(t, agent), unread)
-			}
+			noneWithout(t, agent)
 		})
 	}
 }
