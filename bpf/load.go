@@ -161,6 +161,7 @@ func (r *Runtime) sharedMaps(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 		sharedMapFreePlaces:     r.shared.FreePlaces,
 		sharedMapOperationCount: r.shared.OperationCount,
 		sharedMapCallers:        r.shared.Callers,
+		sharedMapPostponed:      r.shared.Postponed,
 		sharedMapContexts:       r.shared.Contexts,
 		sharedMapSeenWords:      r.shared.SeenWords,
 		sharedMapServedAt:       r.shared.ServedAt,

@@ -8,6 +8,7 @@
 #include "operation.h"
 #include "panic.h"
 #include "point.h"
+#include "postponed.h"
 #include "steer.h"
 #include "text.h"
 #include "trace.h"

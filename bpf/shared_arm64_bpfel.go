@@ -181,6 +181,7 @@ const (
 	sharedOperationStateOPERATION_IDLE      sharedOperationState = 0
 	sharedOperationStateOPERATION_SAMPLED   sharedOperationState = 1
 	sharedOperationStateOPERATION_UNSAMPLED sharedOperationState = 2
+	sharedOperationStateOPERATION_UNREAD    sharedOperationState = 3
 )
 
 type sharedPanicKind uint32
@@ -400,6 +401,7 @@ const (
 	sharedMapOperationCount        = "operation_count"
 	sharedMapOperations            = "operations"
 	sharedMapPlaces                = "places"
+	sharedMapPostponed             = "postponed"
 	sharedMapSeenWords             = "seen_words"
 	sharedMapServedAt              = "served_at"
 	sharedMapSteerNotes            = "steer_notes"
@@ -518,6 +520,7 @@ type sharedMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	Postponed      *ebpf.MapSpec `ebpf:"postponed"`
 	SeenWords      *ebpf.MapSpec `ebpf:"seen_words"`
 	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
@@ -614,6 +617,7 @@ type sharedMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	Postponed      *ebpf.Map `ebpf:"postponed"`
 	SeenWords      *ebpf.Map `ebpf:"seen_words"`
 	ServedAt       *ebpf.Map `ebpf:"served_at"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
@@ -635,6 +639,7 @@ func (m *sharedMaps) Close() error {
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.Postponed,
 		m.SeenWords,
 		m.ServedAt,
 		m.SteerNotes,

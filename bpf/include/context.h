@@ -57,26 +57,35 @@ static __always_inline __u64 dynamic_type(__u32 target, __u64 itab, __u64 bias)
 	return type ? type - bias : 0;
 }
 
-// to_parent goes from a context, whose type is given, to the one that it was derived from; false if there is none that is known of.
-static __noinline bool to_parent(struct go_iface *c, __u64 type)
+// parent_at is where a context, whose type is given, holds the one that it was derived from; 0 if nothing is known of such. Global: the verifier checks it
+// once, not for each context.
+__noinline __u64 parent_at(__u64 type, __u64 data)
 {
-	__u64 addr;
-
 	if (!type)
-		return false;
+		return 0;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_CONTEXT_TYPES; i++) {
 		if (i >= known_contexts.n)
-			return false;
+			return 0;
 		if (known_contexts.at[i].type != type)
 			continue;
-		addr = c->data + known_contexts.at[i].path[0];
+		__u64 addr = data + known_contexts.at[i].path[0];
 		if (known_contexts.at[i].path[1] != CONTEXT_PATH_END)
 			addr = read_u64(addr) + known_contexts.at[i].path[1];
-		*c = read_iface(addr);
-		return c->data != 0;
+		return addr;
 	}
-	return false;
+	return 0;
+}
+
+// to_parent goes from a context, whose type is given, to the one that it was derived from; false if there is none that is known of.
+static __always_inline bool to_parent(struct go_iface *c, __u64 type)
+{
+	__u64 addr = parent_at(type, c->data);
+
+	if (!addr)
+		return false;
+	*c = read_iface(addr);
+	return c->data != 0;
 }
 
 // A search for the operation that a context belongs to, along what it was derived from.
@@ -128,9 +137,8 @@ static __always_inline struct any_operation *find_by_context(__u32 target, struc
 // find_by_goroutine returns the operation that this goroutine serves, or the one that its creator serves. A goroutine may be
 // older than the request that its creator is at now (a pool that an earlier request has started), which nothing tells: so the
 // creator's operation counts only if it is its first.
-static __always_inline struct any_operation *find_by_goroutine(struct pt_regs *ctx, struct goroutine *g)
+static __always_inline struct any_operation *find_by_goroutine(__u32 target, struct goroutine *g)
 {
-	__u32 target = target_id(ctx);
 	struct any_operation *o = find_served(target, g->number);
 
 	if (o)

@@ -31,6 +31,7 @@ struct map_walk {
 	__u64 overflow; // of the group returned last
 	__u64 more, more_left; // Swiss: the directory's rest; before: the old buckets
 	__u64 table;
+	__u64 unread; // something was there that could not be read
 };
 
 // What a walk needs of a map's head, both kinds, lies within so many bytes.
@@ -51,7 +52,8 @@ static __always_inline void start_walk(struct map_walk *w, __u64 map, const vola
 	__u8 head[MAP_HEAD] __attribute__((aligned(8))) = {};
 
 	__builtin_memset(w, 0, sizeof(*w)); // an earlier walk may have ended at the same table
-	if (!map || bpf_probe_read_user(head, sizeof(head), (void *)map) || !head_word(head, 0)) // a map's length comes first in both kinds
+	w->unread = map && bpf_probe_read_user(head, sizeof(head), (void *)map);
+	if (!map || w->unread || !head_word(head, 0)) // a map's length comes first in both kinds
 		return;
 	if (l->swiss) {
 		__u64 dir = head_word(head, l->dir_ptr), n = head_word(head, l->dir_len);
@@ -82,6 +84,15 @@ static __always_inline bool walk_done(struct map_walk *w)
 	return !w->left && !w->more_left && !w->overflow;
 }
 
+static __always_inline __u64 walk_word(struct map_walk *w, __u64 addr)
+{
+	__u64 v = 0;
+
+	if (bpf_probe_read_user(&v, sizeof(v), (void *)addr))
+		w->unread = 1;
+	return v;
+}
+
 // next_group returns the address of the next group, or 0.
 static __always_inline __u64 next_group(struct map_walk *w, const volatile struct go_map_layout *l)
 {
@@ -92,13 +103,13 @@ static __always_inline __u64 next_group(struct map_walk *w, const volatile struc
 	}
 	if (!w->left && w->more_left) {
 		if (l->swiss) {
-			__u64 table = read_u64(w->more);
+			__u64 table = walk_word(w, w->more);
 			w->more += 8;
 			w->more_left--;
 			if (table != w->table) { // a table may fill several places of the directory
 				w->table = table;
-				w->groups = read_u64(table + l->table_groups);
-				w->left = read_u64(table + l->table_mask) + 1;
+				w->groups = walk_word(w, table + l->table_groups);
+				w->left = walk_word(w, table + l->table_mask) + 1;
 			}
 		} else {
 			w->groups = w->more;

@@ -4,14 +4,14 @@
 // the buffer that it writes to.
 #pragma once
 
+#include "goroutine.h"
 #include "operation.h"
-#include "go.h"
 #include "trace.h"
 
 // What fails, for the tests that show that the target does not mind; 0: nothing.
 struct faults {
 	__u32 write; // this one of an injection
-	__u32 read; // one of so many of the runtime's g, and in the middle of a steered header
+	__u32 read; // one of so many of the runtime's g, of what an HTTP call is, and in the middle of a steered header
 	__u32 message; // of one of so many requests of gRPC it counts as garbage
 	__u32 pair; // one of so many pairs of digits counts as missing
 };
@@ -22,6 +22,14 @@ volatile const struct faults faults;
 static __always_inline bool is_due(__u32 one_of)
 {
 	return one_of && !(bpf_get_prandom_u32() % one_of);
+}
+
+// try_goroutine is read_goroutine where nothing is known if that fails.
+static __always_inline struct goroutine try_goroutine(struct pt_regs *ctx)
+{
+	struct goroutine g = {}, unknown = {};
+
+	return !is_due(faults.read) && read_goroutine(ctx, &g) ? g : unknown;
 }
 
 // The writes of one injection.

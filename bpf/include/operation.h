@@ -14,7 +14,12 @@ struct span_key {
 	__u64 goroutine;
 };
 
-enum operation_state { OPERATION_IDLE, OPERATION_SAMPLED, OPERATION_UNSAMPLED };
+enum operation_state {
+	OPERATION_IDLE,
+	OPERATION_SAMPLED,
+	OPERATION_UNSAMPLED,
+	OPERATION_UNREAD, // what it is was not read yet
+};
 
 struct operation_slot {
 	__u32 state; // first: user space looks at it
@@ -316,9 +321,9 @@ static __always_inline bool takes_end(struct span_key *key, struct operation_slo
 	return slot->state != OPERATION_IDLE && (!k.context || !bpf_map_delete_elem(&contexts, &k));
 }
 
-static __always_inline __u32 *place_served_at(struct pt_regs *ctx)
+static __always_inline __u32 *place_served_at(__u64 g)
 {
-	__u32 i = one_of_1024(GO_G(ctx));
+	__u32 i = one_of_1024(g);
 
 	return has_attach_cookie ? bpf_map_lookup_elem(&served_at, &i) : NULL; // as place_found_at
 }
@@ -326,7 +331,7 @@ static __always_inline __u32 *place_served_at(struct pt_regs *ctx)
 // note_server lets find_server find the entry, where the goroutine that runs begins to serve.
 static __always_inline void note_server(struct pt_regs *ctx, struct span_key *key, struct operation_slot *slot)
 {
-	__u32 *place = place_served_at(ctx);
+	__u32 *place = place_served_at(GO_G(ctx));
 
 	slot->goroutine = key->goroutine;
 	slot->g = GO_G(ctx);
@@ -334,19 +339,19 @@ static __always_inline void note_server(struct pt_regs *ctx, struct span_key *ke
 		*place = slot->place;
 }
 
-// served_here returns the entry of the goroutine that runs if it is known where it has begun to serve; NULL says nothing.
-static __always_inline struct any_operation *served_here(struct pt_regs *ctx, __u32 target)
+// served_here returns the entry of the goroutine of a g if it is known where it has begun to serve; NULL says nothing.
+static __always_inline struct any_operation *served_here(__u32 target, __u64 g)
 {
-	__u32 *place = place_served_at(ctx);
+	__u32 *place = place_served_at(g);
 	struct any_operation *o = place ? operation_at(*place) : NULL;
 
-	return o && o->operation.slot.g == GO_G(ctx) && o->operation.head.target == target ? o : NULL;
+	return o && o->operation.slot.g == g && o->operation.head.target == target ? o : NULL;
 }
 
-// serving returns the request that the goroutine that runs serves, if it is known where it has begun to; NULL says nothing.
-static __always_inline struct any_operation *serving(struct pt_regs *ctx, __u32 target)
+// serving returns the request that the goroutine of a g serves, if it is known where it has begun to; NULL says nothing.
+static __always_inline struct any_operation *serving(__u32 target, __u64 g)
 {
-	struct any_operation *o = served_here(ctx, target);
+	struct any_operation *o = served_here(target, g);
 
 	return o && o->operation.slot.state != OPERATION_IDLE ? o : NULL;
 }
@@ -356,7 +361,7 @@ static __always_inline struct any_operation *serving(struct pt_regs *ctx, __u32 
 static __always_inline struct any_operation *find_server(struct pt_regs *ctx, struct span_key *key)
 {
 	__u32 target = target_id(ctx);
-	struct any_operation *o = served_here(ctx, target);
+	struct any_operation *o = served_here(target, GO_G(ctx));
 
 	if (o) {
 		key->target = target;

@@ -22,6 +22,8 @@
 	asm volatile("*(u64 *)(%0 + %1) = %2" : : "r"(ctx), "i"(__builtin_offsetof(struct pt_regs, reg)), "r"(v) : "memory"); \
 })
 
+enum comes_back { COMES_BACK_NOT, COMES_BACK, COMES_BACK_UNREAD }; // the last: that cannot be read
+
 #if defined(__TARGET_ARCH_x86)
 
 struct pt_regs {
@@ -50,19 +52,15 @@ struct pt_regs {
 #define SET_ARG5(ctx, v) STORE_REG(ctx, si, v)
 #define SET_IP(ctx, v) STORE_REG(ctx, ip, v)
 
-// may_call says whether a call made here would return to an address from low to high: that is the return address of the last
+// call_comes_back says whether a call made here would return to an address from low to high: that is the return address of the last
 // call, which no longer counts and is still there, right below the stack.
-static __always_inline bool may_call(struct pt_regs *ctx, __u64 low, __u64 high)
+static __always_inline enum comes_back call_comes_back(struct pt_regs *ctx, __u64 low, __u64 high)
 {
-	__u64 to = 0;
-	return !bpf_probe_read_user(&to, sizeof(to), (void *)(REG_SP(ctx) - 8)) && to >= low && to <= high;
-}
+	__u64 to;
 
-// may_call_again is so too if that cannot be read.
-static __always_inline bool may_call_again(struct pt_regs *ctx, __u64 low, __u64 high)
-{
-	__u64 to = 0;
-	return bpf_probe_read_user(&to, sizeof(to), (void *)(REG_SP(ctx) - 8)) || (to >= low && to <= high);
+	if (bpf_probe_read_user(&to, sizeof(to), (void *)(REG_SP(ctx) - 8)))
+		return COMES_BACK_UNREAD;
+	return to >= low && to <= high ? COMES_BACK : COMES_BACK_NOT;
 }
 
 // return_from does a RET.
@@ -76,7 +74,7 @@ static __always_inline void return_from(struct pt_regs *ctx)
 	STORE_REG(ctx, sp, REG_SP(ctx) + 8);
 }
 
-// make_call enters the function that begins at fn. may_call said yes.
+// make_call enters the function that begins at fn. The call comes back.
 static __always_inline void make_call(struct pt_regs *ctx, __u64 fn, __u64 back)
 {
 	STORE_REG(ctx, sp, REG_SP(ctx) - 8);
@@ -152,15 +150,10 @@ struct pt_regs {
 #define SET_ARG5(ctx, v) STORE_REG(ctx, regs[4], v)
 #define SET_IP(ctx, v) STORE_REG(ctx, pc, v)
 
-// may_call: a call made here returns where the link register says.
-static __always_inline bool may_call(struct pt_regs *ctx, __u64 low, __u64 high)
+// call_comes_back: a call made here returns where the link register says.
+static __always_inline enum comes_back call_comes_back(struct pt_regs *ctx, __u64 low, __u64 high)
 {
-	return true;
-}
-
-static __always_inline bool may_call_again(struct pt_regs *ctx, __u64 low, __u64 high)
-{
-	return true;
+	return COMES_BACK;
 }
 
 // return_from does a RET.

@@ -82,6 +82,7 @@ enum name_kind {
 	NAME_FORWARDED_PROTO,
 	NAME_FORWARDED_HOST,
 	NAME_AUTHORITY,
+	NAME_UNREAD, // it could not be read: nothing to remember
 };
 
 #define NAME_LONGEST 17

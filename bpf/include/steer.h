@@ -127,14 +127,6 @@ static __always_inline void stop_steering(struct span_key *key)
 	bpf_map_delete_elem(&steerings, key);
 }
 
-// try_goroutine is read_goroutine where nothing is known if that fails.
-static __always_inline struct goroutine try_goroutine(struct pt_regs *ctx)
-{
-	struct goroutine g = {}, unknown = {};
-
-	return !is_due(faults.read) && read_goroutine(ctx, &g) ? g : unknown;
-}
-
 // is_number says whether two numbers may be of the same goroutine.
 static __always_inline bool is_number(__u64 a, __u64 b)
 {
@@ -335,8 +327,9 @@ static __always_inline bool at_place(struct pt_regs *ctx, struct steering *s, __
 	return true;
 }
 
-// may_go_on is may_call where a call made before has just come back. The word that it left is there, even if it cannot be read at this moment.
+// may_go_on says whether a call comes back where one made before has just done so. The word that that left is there, even if it cannot be read at this
+// moment.
 static __always_inline bool may_go_on(struct pt_regs *ctx, __u64 low, __u64 high)
 {
-	return is_due(faults.read) || may_call_again(ctx, low, high);
+	return is_due(faults.read) || call_comes_back(ctx, low, high) != COMES_BACK_NOT;
 }

@@ -65,12 +65,20 @@ static __always_inline struct go_slice unread(__u64 buffer)
 	return s;
 }
 
-// has_parent says whether the content ends by a traceparent as another agent adds it, or cannot be read.
-static __always_inline bool has_parent(struct go_slice content)
+// may_add_to says whether fields may be added to a content: not if it ends by a traceparent as another agent adds it, or if that cannot be read. Both are
+// counted.
+static __always_inline bool may_add_to(struct go_slice content)
 {
 	__u8 name[FIELD_NAME];
 
-	return content.len > FIELD_LENGTH &&
-	       (bpf_probe_read_user(name, FIELD_NAME, (void *)(content.ptr + content.len - FIELD_LENGTH)) ||
-		!__builtin_memcmp(name, parent_name, FIELD_NAME));
+	if (content.ptr && content.len <= FIELD_LENGTH)
+		return true;
+	if (!content.ptr || bpf_probe_read_user(name, FIELD_NAME, (void *)(content.ptr + content.len - FIELD_LENGTH))) {
+		count_loss(LOSS_INJECT_FAULT);
+		return false;
+	}
+	if (__builtin_memcmp(name, parent_name, FIELD_NAME))
+		return true;
+	count_loss(LOSS_INJECT_WRITER);
+	return false;
 }

@@ -23,14 +23,16 @@ struct trace_parent {
 	__u8 flags;
 };
 
-// hex_digit returns the value of a lower-case hexadecimal digit, ≥ 16 for anything else. No branches: 55 of them in a row
-// are too many ways for the verifier.
+static const __u8 digit_plus_1[256] = {
+	['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
+	['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
+// hex_digit returns the value of a lower-case hexadecimal digit, ≥ 256 for anything else. By a table: with branches, and with what the compiler makes
+// branches of, 55 digits in a row are too many ways for the verifier.
 static __always_inline __u32 hex_digit(__u8 c)
 {
-	__s32 d = (__s32)c - '0', a = (__s32)c - 'a';
-	__s32 is_d = ~(d >> 31) & ((d - 10) >> 31), is_a = ~(a >> 31) & ((a - 6) >> 31);
-
-	return (d & is_d) | ((a + 10) & is_a) | (~(is_d | is_a) & 0x100);
+	return (__u32)digit_plus_1[c] - 1;
 }
 
 static __always_inline __u32 hex_byte(const __u8 *s)

@@ -198,9 +198,9 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 		note_nested(c, call);
 		return;
 	}
-	struct any_operation *o = find_by_context(key.target, context_of(ctx, p, call), bias, serving(ctx, key.target));
+	struct any_operation *o = find_by_context(key.target, context_of(ctx, p, call), bias, serving(key.target, key.goroutine));
 	if (!o)
-		o = find_by_goroutine(ctx, &g);
+		o = find_by_goroutine(key.target, &g);
 	c = begin(&key, c, &g);
 	if (!c)
 		return;

@@ -110,7 +110,7 @@ static __always_inline void begin_call(struct pt_regs *ctx, const volatile struc
 	struct goroutine g;
 
 	if (!found && read_goroutine(ctx, &g))
-		o = find_by_goroutine(ctx, &g);
+		o = find_by_goroutine(key.target, &g);
 	if (o) {
 		c->event.trace_state = copy_trace_state(&c->event.text, o);
 		c->slot.trace_state = __builtin_offsetof(struct grpc_call, event.text.data);

@@ -70,9 +70,9 @@ __noinline int note_request(__u32 target, __u64 goroutine, __u64 addr, __u64 bia
 	struct steer_note note = { .owner = ref_to(&c->slot), .header = c->slot.context };
 	note.writer[0] = read_u64(read_u64(r.transport + transport_loopy) + loopy_buffer);
 	struct go_slice encoded = unread(note.writer[0]);
-	if (!encoded.ptr || !encoded.len || encoded.len > encoded.cap || has_parent(encoded))
+	if (encoded.ptr && (!encoded.len || encoded.len > encoded.cap))
 		count_loss(LOSS_INJECT_WRITER);
-	else
+	else if (may_add_to(encoded))
 		bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
 	return 1;
 }
@@ -178,8 +178,9 @@ static __always_inline void end_fields(struct pt_regs *ctx, const volatile struc
 	s->call = REG_IP(ctx);
 	s->back = bias + failed->addr;
 	s->ret = s->back - failed->behind;
-	if (!may_call(ctx, s->ret, s->back)) // preempted since its last call returned, or that cannot be told
-		count_loss(may_call_again(ctx, s->ret, s->back) ? LOSS_INJECT_FAULT : LOSS_INJECT_PREEMPTED);
+	enum comes_back back = call_comes_back(ctx, s->ret, s->back);
+	if (back != COMES_BACK) // preempted since its last call returned, or that cannot be told
+		count_loss(back == COMES_BACK_NOT ? LOSS_INJECT_PREEMPTED : LOSS_INJECT_FAULT);
 	else if (compose_fields(key.target, key.goroutine, bias, carried_state(s->note.owner) != 0) && may_begin(s, key.target)) {
 		go_on(ctx, &key, s, bias);
 		return;

@@ -46,7 +46,7 @@ int write_header(struct pt_regs *ctx)
 
 	if (!p)
 		return 0;
-	struct header_owner *owner = bpf_map_lookup_elem(&calls_by_header, &k);
+	struct header_owner *owner = find_owner(&k);
 	if (!owner)
 		return 0;
 	if (!owner->call) {

@@ -32,13 +32,17 @@ struct http_call {
 	struct operation_slot slot;
 	struct http_client_event event;
 	struct http_call_work {
+		// What the call has begun with:
+		__u64 request;
+		__u64 bias; // what the loader added to the binary's addresses
+		__u64 depth; // of the stack where it was called, bytes; 0: not known
+		__u64 sp; // the stack pointer there
+		// What was read since:
 		__u64 header; // under which the call is in calls_by_header; 0: nothing is to be written into its request
-		__u64 depth; // of the stack where it was called, bytes
 		__u64 writer; // goroutine that has written trace context into its HTTP/2 stream
 		__u64 served; // the operation that the call is a part of, its ref_to; 0: none that is known
 		struct go_iface context; // the request's
 		__u64 url;
-		__u64 bias; // what the loader added to the binary's addresses
 		struct go_string method;
 		struct go_string traceparent, tracestate; // of the header that was walked last: first of what the request carries already
 		struct trace_parent parent;

@@ -290,6 +290,7 @@ const (
 	clientMapOperationCount          = "operation_count"
 	clientMapOperations              = "operations"
 	clientMapPlaces                  = "places"
+	clientMapPostponed               = "postponed"
 	clientMapSeenWords               = "seen_words"
 	clientMapServedAt                = "served_at"
 	clientMapSteerNotes              = "steer_notes"
@@ -441,6 +442,7 @@ type clientMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	Postponed      *ebpf.MapSpec `ebpf:"postponed"`
 	SeenWords      *ebpf.MapSpec `ebpf:"seen_words"`
 	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
@@ -550,6 +552,7 @@ type clientMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	Postponed      *ebpf.Map `ebpf:"postponed"`
 	SeenWords      *ebpf.Map `ebpf:"seen_words"`
 	ServedAt       *ebpf.Map `ebpf:"served_at"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
@@ -572,6 +575,7 @@ func (m *clientMaps) Close() error {
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.Postponed,
 		m.SeenWords,
 		m.ServedAt,
 		m.SteerNotes,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "carried.h"
+#include "opencall.h"
 
 #define LINE_NAME 13 // "Traceparent: "
 #define STATE_LINE 12 // "Tracestate: "
@@ -19,7 +20,7 @@ static __always_inline void note_header(struct pt_regs *ctx, const volatile stru
 {
 	struct span_key key = caller_key(ctx, ROLE_CLIENT);
 	struct header_key k = { .target = key.target, .header = GO_ARG1(ctx) };
-	struct header_owner *owner = bpf_map_lookup_elem(&calls_by_header, &k);
+	struct header_owner *owner = find_owner(&k);
 
 	if (!owner)
 		return;
@@ -188,7 +189,7 @@ static __always_inline void continue_lines(struct pt_regs *ctx, const volatile s
 	SET_ARG2(ctx, s->note.writer[1]);
 	SET_ARG3(ctx, piece.ptr);
 	SET_ARG4(ctx, piece.len);
-	if (is_due(faults.read) || !may_call(ctx, s->ret, s->ret)) { // the goroutine was preempted right here, or that cannot be told
+	if (is_due(faults.read) || call_comes_back(ctx, s->ret, s->ret) != COMES_BACK) { // the goroutine was preempted right here, or that cannot be told
 		s->rerun = 1;
 		SET_IP(ctx, s->call);
 		return;

@@ -232,6 +232,7 @@ const (
 	http2clientMapOperationCount               = "operation_count"
 	http2clientMapOperations                   = "operations"
 	http2clientMapPlaces                       = "places"
+	http2clientMapPostponed                    = "postponed"
 	http2clientMapSeenWords                    = "seen_words"
 	http2clientMapServedAt                     = "served_at"
 	http2clientMapSteerNotes                   = "steer_notes"
@@ -369,6 +370,7 @@ type http2clientMapSpecs struct {
 	OperationCount *ebpf.MapSpec `ebpf:"operation_count"`
 	Operations     *ebpf.MapSpec `ebpf:"operations"`
 	Places         *ebpf.MapSpec `ebpf:"places"`
+	Postponed      *ebpf.MapSpec `ebpf:"postponed"`
 	SeenWords      *ebpf.MapSpec `ebpf:"seen_words"`
 	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 	SteerNotes     *ebpf.MapSpec `ebpf:"steer_notes"`
@@ -472,6 +474,7 @@ type http2clientMaps struct {
 	OperationCount *ebpf.Map `ebpf:"operation_count"`
 	Operations     *ebpf.Map `ebpf:"operations"`
 	Places         *ebpf.Map `ebpf:"places"`
+	Postponed      *ebpf.Map `ebpf:"postponed"`
 	SeenWords      *ebpf.Map `ebpf:"seen_words"`
 	ServedAt       *ebpf.Map `ebpf:"served_at"`
 	SteerNotes     *ebpf.Map `ebpf:"steer_notes"`
@@ -494,6 +497,7 @@ func (m *http2clientMaps) Close() error {
 		m.OperationCount,
 		m.Operations,
 		m.Places,
+		m.Postponed,
 		m.SeenWords,
 		m.ServedAt,
 		m.SteerNotes,

@@ -10,32 +10,55 @@
 
 volatile const __s64 stream_conn, conn_hbuf;
 
-// note_stream notes whose call the goroutine encodes the header for. 1: cs
+// fill_note finds the call that the goroutine encodes the header for, and the buffer. The note's second writer is the clientStream.
+static __always_inline enum reading fill_note(struct span_key *key, struct steer_note *note, struct goroutine *g)
+{
+	struct span_key stream = { .target = key->target, .role = ROLE_CLIENT, .goroutine = g->number };
+	struct http_call *c = g->number ? call_of_stream(&stream, g->creator) : NULL;
+	__u64 limit = HEADER_LIST_MIN;
+
+	if (!g->number || (c && c->slot.state == OPERATION_UNREAD))
+		return READ_FAILED;
+	if (!c || !c->work.header || stream_conn == ABSENT || conn_hbuf == ABSENT)
+		return READ_NOTHING;
+	__u64 conn = read_u64(note->writer[1] + stream_conn);
+	if (!conn || (conn_peer_max_header_list != ABSENT && bpf_probe_read_user(&limit, sizeof(limit), (void *)(conn + conn_peer_max_header_list))))
+		return READ_FAILED;
+	if (limit < HEADER_LIST_MIN) {
+		count_loss(LOSS_INJECT_NO_ROOM);
+		return READ_NOTHING;
+	}
+	note->number = g->number;
+	note->owner = ref_to(&c->slot);
+	note->header = c->work.header;
+	note->writer[0] = conn + conn_hbuf;
+	return READ_DONE;
+}
+
+// note_stream notes whose call the goroutine encodes the header for; without a call if that cannot be read. 1: cs
 static __always_inline void note_stream(struct pt_regs *ctx)
 {
 	struct span_key key = caller_key(ctx, ROLE_CLIENT);
-	struct goroutine g;
+	struct steer_note note = { .writer = { 0, GO_ARG1(ctx) } };
+	struct goroutine g = try_goroutine(ctx);
 
-	bpf_map_delete_elem(&steer_notes, &key); // of a header that was not written
-	if (!read_goroutine(ctx, &g)) {
+	if (fill_note(&key, &note, &g) == READ_NOTHING)
+		bpf_map_delete_elem(&steer_notes, &key); // of a header that was not written
+	else
+		bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
+}
+
+// read_note is fill_note for a note without a call, where the header's fields have been encoded: by then its goroutine has read what that needs. False
+// if it cannot be read all the same, which is counted, or needs nothing.
+static __always_inline bool read_note(struct pt_regs *ctx, struct span_key *key, struct steer_note *note)
+{
+	struct goroutine g = {};
+
+	read_goroutine(ctx, &g); // or it has no number
+	enum reading reading = fill_note(key, note, &g);
+	if (reading == READ_FAILED)
 		count_loss(LOSS_INJECT_FAULT);
-		return;
-	}
-	struct span_key stream = { .target = key.target, .role = ROLE_CLIENT, .goroutine = g.number };
-	struct http_call *c = call_of_stream(&stream, g.creator);
-	if (!c || !c->work.header || stream_conn == ABSENT || conn_hbuf == ABSENT)
-		return;
-	__u64 conn = read_u64(GO_ARG1(ctx) + stream_conn);
-	if (!conn) {
-		count_loss(LOSS_INJECT_FAULT);
-		return;
-	}
-	if (conn_peer_max_header_list != ABSENT && read_u64(conn + conn_peer_max_header_list) < HEADER_LIST_MIN) {
-		count_loss(LOSS_INJECT_NO_ROOM);
-		return;
-	}
-	struct steer_note note = { .number = g.number, .owner = ref_to(&c->slot), .header = c->work.header, .writer = { conn + conn_hbuf } };
-	bpf_map_update_elem(&steer_notes, &key, &note, BPF_ANY);
+	return reading == READ_DONE;
 }
 
 // compose_fields makes the text of the fields and finds its pieces: 1 if all are in the target's memory.
@@ -95,10 +118,8 @@ static __always_inline bool begin_fields(struct pt_regs *ctx, struct span_key *k
 
 	s->back = REG_IP(ctx);
 	s->ret = s->back - p->behind;
-	if (!content.ptr || has_parent(content)) {
-		count_loss(content.ptr ? LOSS_INJECT_WRITER : LOSS_INJECT_FAULT);
+	if (!may_add_to(content))
 		return false;
-	}
 	if (!may_go_on(ctx, s->ret, s->back)) {
 		count_loss(LOSS_INJECT_PREEMPTED);
 		return false;
@@ -120,6 +141,10 @@ static __always_inline void continue_fields(struct pt_regs *ctx, const volatile 
 	if (note) {
 		if ((REG_IP(ctx) ^ p->addr) & 0xfff) // another agent's program came first
 			return;
+		if (!note->owner && !read_note(ctx, &key, note)) {
+			bpf_map_delete_elem(&steer_notes, &key);
+			return;
+		}
 		s = new_steering(ctx, &key, note);
 		if (!s)
 			return;

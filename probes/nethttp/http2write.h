@@ -5,6 +5,7 @@
 
 #include "bufio.h"
 #include "http2frame.h"
+#include "opencall.h"
 
 #define HEADER_LIST_MIN 16384 // a peer that takes less may refuse what is added
 
@@ -24,7 +25,7 @@ static __always_inline void begin_stream(struct pt_regs *ctx)
 {
 	struct span_key key = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
 	struct header_key k = { .target = key.target, .header = read_u64(GO_ARG2(ctx) + request_header) };
-	struct header_owner *owner = bpf_map_lookup_elem(&calls_by_header, &k);
+	struct header_owner *owner = find_owner(&k);
 
 	if (!owner)
 		return;
@@ -37,8 +38,12 @@ static __always_inline void begin_stream(struct pt_regs *ctx)
 // call_of_stream returns the call that the goroutine of a stream is of, NULL if none is known. creator is its number, from Go 1.21 on.
 static __always_inline struct http_call *call_of_stream(struct span_key *stream, __u64 creator)
 {
-	if (g_parent_goid != ABSENT)
-		return (struct http_call *)find_caller(stream->target, creator);
+	if (g_parent_goid != ABSENT) {
+		struct http_call *c = (struct http_call *)find_caller(stream->target, creator);
+		if ((!c || c->slot.state == OPERATION_UNREAD) && open_postponed(stream->target))
+			c = (struct http_call *)find_caller(stream->target, creator);
+		return c;
+	}
 	__u64 *call = bpf_map_lookup_elem(&stream_calls, stream);
 	return call ? (struct http_call *)find_ref(*call) : NULL;
 }
@@ -59,24 +64,34 @@ static __always_inline __u64 last_frame(__u64 writer, __u64 bias)
 	return read_u64(read_u64(conn + conn_framer) + framer_wbuf + 8);
 }
 
+// write_context adds trace context to the last frame in a bufio.Writer. Global, for a stack of its own.
+__noinline int write_context(__u32 place, __u64 writer, __u64 bias)
+{
+	struct http_call *c = call_at(place);
+	struct bufio b;
+
+	if (!c)
+		return 0;
+	__u64 size = fields_size(&c->slot), frame = last_frame(writer, bias);
+	if (!frame) {
+		count_loss(LOSS_INJECT_WRITER);
+		return 0;
+	}
+	if (!open_bufio(&b, writer, size))
+		return 0;
+	struct frame_buffer out = { .data = b.buf.ptr, .count = writer + bufio_n, .n = b.n };
+	add_fields(&c->slot, &out, frame, size);
+	return 1;
+}
+
 // inject_frame adds trace context to the request whose headers were just written. 1: the bufio.Writer
 static __always_inline void inject_frame(struct pt_regs *ctx, const volatile struct point *p)
 {
 	struct span_key stream = { .target = target_id(ctx), .role = ROLE_CLIENT, .goroutine = goroutine_id(ctx) };
-	__u64 writer = GO_ARG1(ctx);
 	struct http_call *c = call_of_stream(&stream, g_parent_goid == ABSENT ? 0 : read_u64(GO_G(ctx) + g_parent_goid));
-	struct bufio b;
 
 	if (!c || !c->work.header || c->work.writer == stream.goroutine) // the same goroutine again: trailers
 		return;
 	c->work.writer = stream.goroutine;
-	__u64 size = fields_size(&c->slot), frame = last_frame(writer, load_bias(ctx, p));
-	if (!frame) {
-		count_loss(LOSS_INJECT_WRITER);
-		return;
-	}
-	if (!open_bufio(&b, writer, size))
-		return;
-	struct frame_buffer out = { .data = b.buf.ptr, .count = writer + bufio_n, .n = b.n };
-	add_fields(&c->slot, &out, frame, size);
+	write_context(c->slot.place, GO_ARG1(ctx), load_bias(ctx, p));
 }

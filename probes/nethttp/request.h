@@ -48,7 +48,7 @@ static __always_inline enum name_kind kind_of_name(__u64 n, const __u64 *w)
 	return NAME_OTHER;
 }
 
-// header_name returns what a header line's name is, NAME_OTHER also if it cannot be read.
+// header_name returns what a header line's name is.
 static __always_inline enum name_kind header_name(__u32 target, struct go_string name, __u64 bias)
 {
 	__u64 w[3] = {}, n = name.len, kind;
@@ -60,7 +60,7 @@ static __always_inline enum name_kind header_name(__u32 target, struct go_string
 	if (kind)
 		return kind;
 	if (bpf_probe_read_user(w, n, (void *)name.ptr))
-		return NAME_OTHER;
+		return NAME_UNREAD;
 	kind = kind_of_name(n, w);
 	remember_name(target, HTTP_NAMES, name.ptr, n, bias, kind);
 	return kind;

@@ -29,11 +29,17 @@ func TestChain(t *testing.T) {
 			if n := checkChains(t, spans); n != requests {
 				t.Errorf("%d traces, want %d", n, requests)
 			}
-			if lost := agent.Metric(t, "remora_spans_dropped_total"); lost != 0 {
-				t.Errorf("%v spans are lost", lost)
-			}
+			noneLost(t, agent)
 			noneWithout(t, agent)
 		})
+	}
+}
+
+// noneLost fails when the agent counts spans that were lost.
+func noneLost(t *testing.T, agent *testenv.Agent) {
+	t.Helper()
+	if lost := agent.Metric(t, "remora_spans_dropped_total"); lost != 0 {
+		t.Errorf("%v spans are lost", lost)
 	}
 }
 

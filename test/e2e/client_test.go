@@ -100,15 +100,24 @@ func TestHTTPClient(t *testing.T) {
 
 func noPreparation(int) {}
 
-// testCalls calls before with the fixture's process before each call.
-func testCalls(t *testing.T, spec testenv.BuildSpec, before func(pid int)) {
+// TestHTTPClientUnreadable: what each second call is cannot be read where it begins. It is read later, and its spans are the same.
+func TestHTTPClientUnreadable(t *testing.T) {
+	testenv.RequireRoot(t)
+	for _, version := range []string{goVersions[0], newest()} {
+		spec := testenv.BuildSpec{Go: version, Stripped: true}
+		t.Run(spec.String(), func(t *testing.T) { testCalls(t, spec, noPreparation, "REMORA_TEST_FAIL_READ=2") })
+	}
+}
+
+// testCalls calls before with the fixture's process before each call. env is the agent's.
+func testCalls(t *testing.T, spec testenv.BuildSpec, before func(pid int), env ...string) {
 	variant := spec
 	spec.Dir = "testdata/httpclient"
 	bin := testenv.Build(t, spec)
 	sink := testenv.NewSink(t)
 	u := startUpstream(t)
 	target := testenv.StartTarget(t, bin, nil)
-	agent := testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: []string{"REMORA_PROPAGATION=none"}})
+	agent := testenv.StartAgent(t, testenv.AgentOptions{Sink: sink, Args: []string{"--pid", strconv.Itoa(target.PID)}, Env: append(env, "REMORA_PROPAGATION=none")})
 	agent.WaitTraced(t, target.PID)
 	minor := minorOf(spec.Go)
 	var sections []testenv.Section

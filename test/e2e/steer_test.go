@@ -78,10 +78,11 @@ func sendSteered(t *testing.T, spec testenv.BuildSpec, env ...string) {
 	agent.WaitTraced(t, target.PID)
 	sendAll(t, target, 20, 1, 1)
 	noneWithout(t, agent)
+	noneLost(t, agent)
 }
 
-// TestSteerUnreadable: the kernel may be moving a page just when a program wants to read it, in the middle of a header as well. Here each second
-// such read fails: requests are what they were, and carry one traceparent.
+// TestSteerUnreadable: the kernel may be moving a page just when a program wants to read it, where a call begins, and in the middle of a header. Here
+// each second such read fails: requests are what they were, and carry one traceparent, and no span is lost.
 func TestSteerUnreadable(t *testing.T) {
 	for _, spec := range injectBuilds("testdata/xnet") {
 		t.Run(spec.String(), func(t *testing.T) { sendSteered(t, spec, "REMORA_TEST_FAIL_READ=2") })
