@@ -190,6 +190,7 @@ func (c Code) list() (*listing, error) {
 	for end > 0 && b[end-1] == a.padding {
 		end--
 	}
+	l.insns = make([]insn, 0, end/3+1) // Go's have four bytes and more on average
 	for pos := 0; pos < end; {
 		in, err := a.decode(b[pos:], c.Addr+uint64(pos))
 		if err != nil {

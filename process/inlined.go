@@ -55,19 +55,22 @@ func (b *Binary) Inlined(names ...string) (found map[string][]Inlined) {
 	}
 	wanted := md.findNames(names)
 	budget := maxInlineSteps
+	var tree inlineTree
 	for i := range md.functionCount() {
 		_, size, ok := md.extent(i)
 		if !ok {
 			continue
 		}
-		tree := md.inlineTree(b.image, i, size, &budget)
+		md.readInlineTree(&tree, b.image, i, size, &budget)
 		var here map[string]bool
 		for at := range tree.count() {
-			if name, ok := wanted[tree.name(at)]; ok && len(result[name.text]) < MaxCopies {
+			name := wanted[tree.name(at)].text
+			tree.wanted = append(tree.wanted, name)
+			if name != "" && len(result[name]) < MaxCopies {
 				if here == nil {
 					here = map[string]bool{}
 				}
-				here[name.text] = true
+				here[name] = true
 			}
 		}
 		if here != nil {
@@ -80,8 +83,7 @@ func (b *Binary) Inlined(names ...string) (found map[string][]Inlined) {
 				if budget < 0 {
 					break
 				}
-				of := func(at int) bool { return wanted[tree.name(at)].text == name }
-				result[name] = append(result[name], Inlined{name, in, tree.copies(of, in, &budget)})
+				result[name] = append(result[name], Inlined{name, in, tree.copies(name, in, &budget)})
 			}
 		}
 		if budget -= tree.count(); budget < 0 {
@@ -96,13 +98,14 @@ const maxInlineSteps = 1 << 24
 
 // inlineTree is what the tables say of the calls that are inlined in a function.
 type inlineTree struct {
-	calls []byte
-	code  []numbered // in order of address
+	calls  []byte
+	code   []numbered // in order of address
+	wanted []string   // the calls' names, empty where it is none of those that are searched
 }
 
-// numbered is code, by its offset in the function, of an inlined call, by its place in the tree; -1: of none.
+// numbered is code, from the end of the one before to an offset in the function, of an inlined call, by its place in the tree; -1: of none.
 type numbered struct {
-	extent
+	end    uint32
 	number int32
 }
 
@@ -115,38 +118,45 @@ func (t *inlineTree) name(i int) uint32 {
 // parent returns of which call's code the i-th call is, -1 of none.
 func (t *inlineTree) parent(i int) int32 {
 	offset := uint64(binary.LittleEndian.Uint32(t.calls[i*inlinedCallSize+inlinedCallParent:]))
-	next := sort.Search(len(t.code), func(k int) bool { return t.code[k].end > offset })
+	next := sort.Search(len(t.code), func(k int) bool { return uint64(t.code[k].end) > offset })
 	if next == len(t.code) {
 		return -1
 	}
 	return t.code[next].number
 }
 
-// copies returns the instructions of the tree's function that belong to the calls, by their places, that of says.
-func (t *inlineTree) copies(of func(int) bool, in Function, budget *int) []extent {
-	const unknown, pending, no, yes = 0, 1, 2, 3
+// copies returns the instructions of the tree's function that belong to the calls of a name.
+func (t *inlineTree) copies(name string, in Function, budget *int) []extent {
+	const unknown, no, yes = 0, 1, 2
 	known := make([]uint8, t.count())
-	var belongs func(number int32) bool
-	belongs = func(number int32) bool {
-		if number < 0 || int(number) >= len(known) || known[number] == pending { // no tree, but a ring
-			return false
-		}
-		if known[number] == unknown {
-			known[number] = pending
-			is := of(int(number)) || belongs(t.parent(int(number)))
-			known[number] = no
-			if is {
-				known[number] = yes
+	var path []int32
+	belongs := func(number int32) bool {
+		answer := uint8(no)
+		for path = path[:0]; number >= 0 && int(number) < len(known); number = t.parent(int(number)) {
+			if known[number] != unknown {
+				answer = known[number]
+				break
+			}
+			known[number] = no // what comes back to here is no tree, but a ring
+			path = append(path, number)
+			if t.wanted[number] == name {
+				answer = yes
+				break
 			}
 		}
-		return known[number] == yes
+		for _, on := range path {
+			known[on] = answer
+		}
+		return answer == yes
 	}
 	var found []extent
+	end := in.Addr
 	for _, c := range t.code {
+		e := extent{end, in.Addr + uint64(c.end)}
+		end = e.end
 		if !belongs(c.number) {
 			continue
 		}
-		e := extent{in.Addr + c.start, in.Addr + c.end}
 		if last := len(found) - 1; last >= 0 && found[last].end == e.start {
 			found[last].end = e.end
 		} else {
@@ -158,41 +168,41 @@ func (t *inlineTree) copies(of func(int) bool, in Function, budget *int) []exten
 	return found
 }
 
-// inlineTree returns the calls that are inlined in the i-th function, of size bytes, none where the tables make no sense.
-func (md *moduledata) inlineTree(im *image, i int, size uint64, budget *int) inlineTree {
+// readInlineTree reads the calls that are inlined in the i-th function, of size bytes, none where the tables make no sense.
+func (md *moduledata) readInlineTree(tree *inlineTree, im *image, i int, size uint64, budget *int) {
 	le := binary.LittleEndian
+	tree.calls, tree.code, tree.wanted = nil, tree.code[:0], tree.wanted[:0]
 	record := uint64(le.Uint32(md.functab[i*functabEntry+4:]))
 	if record+funcRecordSize > uint64(len(md.functions)) {
-		return inlineTree{}
+		return
 	}
 	head := md.functions[record:]
 	tables, data := uint64(le.Uint32(head[funcTables:])), uint64(head[funcDataCount])
 	if tables <= tableInlined || data <= dataInlined || funcRecordSize+4*(tables+data) > uint64(len(head)) {
-		return inlineTree{}
+		return
 	}
 	offset := le.Uint32(head[funcRecordSize+4*(tables+dataInlined):])
 	if offset == noFuncData {
-		return inlineTree{}
+		return
 	}
-	tree := inlineTree{code: md.numbers(le.Uint32(head[funcRecordSize+4*tableInlined:]), min(size, maxImage), budget)}
+	tree.code = md.numbers(tree.code, le.Uint32(head[funcRecordSize+4*tableInlined:]), min(size, maxImage), budget)
 	highest := int32(-1)
 	for _, c := range tree.code {
 		highest = max(highest, c.number)
 	}
 	if highest < 0 || highest >= maxInlinedCalls {
-		return inlineTree{}
+		return
 	}
 	tree.calls = im.bytes(md.funcData+uint64(offset), (uint64(highest)+1)*inlinedCallSize)
-	return tree
 }
 
-// numbers returns a table of values by address, for a function of size bytes: https://github.com/golang/go/blob/go1.26.8/src/runtime/symtab.go#L1182
-func (md *moduledata) numbers(table uint32, size uint64, budget *int) (code []numbered) {
+// numbers appends a table of values by address to code, which is empty, for a function of size bytes: https://github.com/golang/go/blob/go1.26.8/src/runtime/symtab.go#L1182
+func (md *moduledata) numbers(code []numbered, table uint32, size uint64, budget *int) []numbered {
 	if table == 0 || uint64(table) >= uint64(len(md.pcTable)) {
-		return nil
+		return code
 	}
 	c := numbered{number: -1}
-	for rest := md.pcTable[table:]; c.end < size && len(code) < maxInlineEntries && *budget > 0; *budget-- {
+	for rest := md.pcTable[table:]; uint64(c.end) < size && len(code) < maxInlineEntries && *budget > 0; *budget-- {
 		delta, n := binary.Uvarint(rest)
 		if n <= 0 || delta == 0 && len(code) > 0 {
 			break
@@ -202,7 +212,7 @@ func (md *moduledata) numbers(table uint32, size uint64, budget *int) (code []nu
 			break
 		}
 		c.number += int32(uint32(delta)>>1) ^ -int32(delta&1)
-		c.start, c.end = c.end, min(c.end+steps*md.quantum, size)
+		c.end = uint32(min(uint64(c.end)+steps*md.quantum, size))
 		code = append(code, c)
 		rest = rest[n+m:]
 	}

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"iter"
@@ -30,9 +29,12 @@ type relocations struct {
 	strays []stray
 }
 
-// stray is a relocation in half the space: a position-independent executable
-// starts at address 0 and is far smaller than 4 GiB.
-type stray struct{ addr, value uint32 }
+// stray is a relocation in a third of the space, its address above its value: a
+// position-independent executable starts at address 0 and is far smaller than 4 GiB.
+type stray uint64
+
+func (s stray) addr() uint64  { return uint64(s >> 32) }
+func (s stray) value() uint64 { return uint64(uint32(s)) }
 
 func newRelocations(im *image) relocations {
 	le := binary.LittleEndian
@@ -57,10 +59,10 @@ func newRelocations(im *image) relocations {
 	for ; len(table) >= relaSize && len(r.strays) < maxStrays; table = table[relaSize:] {
 		addr, value := le.Uint64(table), le.Uint64(table[16:])
 		if le.Uint32(table[8:]) == relative && max(addr, value) <= math.MaxUint32 {
-			r.strays = append(r.strays, stray{uint32(addr), uint32(value)})
+			r.strays = append(r.strays, stray(addr<<32|value))
 		}
 	}
-	slices.SortFunc(r.strays, func(a, b stray) int { return cmp.Compare(a.addr, b.addr) })
+	slices.Sort(r.strays)
 	return r
 }
 
@@ -94,11 +96,11 @@ func (r *relocations) lookup(addr uint64) (uint64, bool) {
 	if addr > math.MaxUint32 {
 		return 0, false
 	}
-	i, ok := slices.BinarySearchFunc(r.strays, uint32(addr), func(e stray, addr uint32) int { return cmp.Compare(e.addr, addr) })
-	if !ok {
+	i, _ = slices.BinarySearch(r.strays, stray(addr<<32))
+	if i == len(r.strays) || r.strays[i].addr() != addr {
 		return 0, false
 	}
-	return uint64(r.strays[i].value), true
+	return r.strays[i].value(), true
 }
 
 // targets yields the address of every relocated word whose value is wanted.
@@ -111,7 +113,7 @@ func (r *relocations) targets(wanted []uint64) iter.Seq[uint64] {
 			}
 		}
 		for _, e := range r.strays {
-			if slices.Contains(wanted, uint64(e.value)) && !yield(uint64(e.addr)) {
+			if slices.Contains(wanted, e.value()) && !yield(e.addr()) {
 				return
 			}
 		}
