@@ -75,7 +75,8 @@ func uploadError(endpoint string, code int, timeout time.Duration, err error) er
 		if !strings.HasPrefix(endpoint, "https:") {
 			f.Remedy += ", or set OTEL_EXPORTER_OTLP_INSECURE=true"
 		}
-	case strings.Contains(err.Error(), `malformed HTTP response "\x00\x00`): // a frame, with which every HTTP/2 server begins
+	case strings.Contains(err.Error(), `malformed HTTP response "\x00\x00`), // a frame, with which every HTTP/2 server begins,
+		strings.Contains(err.Error(), "readLoopPeekFailLocked: %!w(<nil>)"): // read before the request was written (net/http's words)
 		f.Cause, f.Detail = "the receiver speaks gRPC", ""
 		f.Remedy = "set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or use its port for HTTP, which is 4318 as a rule"
 	case rpc.Code() != codes.OK && !ownTime:
